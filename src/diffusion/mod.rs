@@ -1,0 +1,1 @@
+//! Sampling: schedulers, noise, guidance, latent preview and the denoising loop.

@@ -1,0 +1,95 @@
+//! What the inference thread says back. Events are ordered and each job has exactly one ending;
+//! previews are not events: only the latest is kept, in a slot beside them.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    geometry::Bounds,
+    pixels::{Mask, Picture},
+};
+
+/// Names a submitted job; later jobs have larger ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub job: JobId,
+    pub kind: EventKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum EventKind {
+    Queued,
+    Loading(Loading),
+    Step(Progress),
+    /// The job is done. An ending.
+    Finished(Arc<Outcome>),
+    /// The job was cancelled. An ending.
+    Cancelled,
+    /// The job failed; the text says what, where, and what to do. An ending.
+    Failed(String),
+}
+
+impl EventKind {
+    pub fn is_ending(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Cancelled | Self::Failed(_))
+    }
+}
+
+/// What happens before (or between) sampling steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loading {
+    /// For a person: "Loading the U-Net", "Reading the prompt", "Encoding the picture".
+    pub what: String,
+    /// 0 to 1, where known.
+    pub fraction: Option<f32>,
+}
+
+/// One sampling step is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done, 1 to `total`.
+    pub step: usize,
+    pub total: usize,
+    /// Since sampling started.
+    pub elapsed: Duration,
+    /// Estimate, from the steps done so far.
+    pub remaining: Duration,
+}
+
+/// The picture as it stands after a step, through the same composite as the final one.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    pub job: JobId,
+    pub step: usize,
+    /// Where `picture` belongs in the document.
+    pub bounds: Bounds,
+    /// Composited: outside the mask these are the document's own pixels.
+    pub picture: Arc<Picture>,
+}
+
+/// What a finished job made.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed that was used (drawn if none was asked for).
+    pub seed: u64,
+    pub images: Vec<Generated>,
+    /// Wall-clock time of the whole job.
+    pub elapsed: Duration,
+    /// The request as it ran, seed filled in.
+    pub request: super::Request,
+}
+
+/// One picture of a job, and what is needed to blend it anew.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Where it belongs in the document.
+    pub bounds: Bounds,
+    /// As the model made it, resized to `bounds`, before any blend.
+    pub raw: Arc<Picture>,
+    /// How much of `raw` the composite takes, same extent; absent for whole pictures.
+    pub composite_mask: Option<Arc<Mask>>,
+    /// `raw` over the original through `composite_mask`: bytes outside the mask are the original's.
+    pub picture: Arc<Picture>,
+}

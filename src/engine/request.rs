@@ -1,0 +1,188 @@
+//! Everything that one generation needs, in one serialisable value. The window and the command
+//! line build the same [`Request`]; nothing else reaches the inference thread.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    geometry::Extent,
+    pixels::{Mask, Picture},
+};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Repaint the masked part of a picture.
+    #[default]
+    Fill,
+    /// A new picture from the prompt.
+    Generate,
+    /// A whole picture, changed by `strength`.
+    Transform,
+}
+
+/// Where a picture or mask comes from. Only paths are written when a request is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource<T> {
+    File(PathBuf),
+    /// Already in memory; skipped when serialised (a request file names files).
+    #[serde(skip)]
+    Memory(Arc<T>),
+}
+
+/// What the hole holds before sampling starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FillMode {
+    /// The picture as it is (matters below strength 1).
+    #[default]
+    Original,
+    /// Exemplar fill from the rest of the picture.
+    ContentAware,
+}
+
+/// Where the tensors live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// The first accelerator this build can use, otherwise the processor.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+    Metal,
+}
+
+/// The number format the networks run in. `None` in a request means the device's usual one
+/// (f32 on the processor, f16 on an accelerator).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// Which random generator the noise comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoiseKind {
+    /// `torch.Generator("cpu")`: MT19937 (diffusers, ComfyUI).
+    #[default]
+    Torch,
+    /// Philox4x32-10, as `torch` draws on CUDA (AUTOMATIC1111's default).
+    Philox,
+}
+
+/// How the picture that forms is shown between steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreviewMethod {
+    Off,
+    /// A linear map from latents to colours: nearly free, soft.
+    #[default]
+    Linear,
+    /// The whole autoencoder: exact, and as costly as the final decode.
+    Full,
+}
+
+/// One generation. Defaults are the reference's unless the field says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    pub task: Task,
+    /// A catalogue id, a diffusers-layout folder, or `content-aware`.
+    pub model: String,
+    pub image: Option<ImageSource<Picture>>,
+    pub mask: Option<ImageSource<Mask>>,
+    pub prompt: String,
+    pub negative_prompt: Option<String>,
+    /// 64-bit seed of the noise; `None` draws one, and the outcome says which.
+    pub seed: Option<u64>,
+    /// Denoising steps, 1 or more.
+    pub num_inference_steps: usize,
+    /// Classifier-free guidance; 1 or less runs without guidance.
+    pub guidance_scale: f64,
+    /// How much of the noise schedule runs, 0 to 1. `None`: 1 for fill, 0.8 for transform.
+    pub strength: Option<f64>,
+    /// A scheduler's name; `None` takes the model's own.
+    pub scheduler: Option<String>,
+    /// Overrides of scheduler_config.json, key by key.
+    pub scheduler_options: BTreeMap<String, serde_json::Value>,
+    /// Sampling width in pixels, a multiple of 8. `None`: as the reference chooses.
+    pub width: Option<u32>,
+    /// Sampling height in pixels, a multiple of 8. `None`: as the reference chooses.
+    pub height: Option<u32>,
+    pub num_images_per_prompt: usize,
+    /// DDIM's eta, 0 to 1.
+    pub eta: f64,
+    /// Layers of the text encoder to leave out at its end.
+    pub clip_skip: Option<usize>,
+    /// Guidance rescale (phi), 0 to 1.
+    pub guidance_rescale: f64,
+    /// Gaussian blur of the mask before use, radius in picture pixels.
+    pub mask_blur: f32,
+    /// Sample only the mask's surroundings, with this margin in pixels.
+    pub padding_mask_crop: Option<u32>,
+    /// Paste the unmasked part of the original over the result.
+    pub overlay: bool,
+    pub fill_mode: FillMode,
+    pub device: Device,
+    pub dtype: Option<Dtype>,
+    pub noise: NoiseKind,
+    pub preview: PreviewMethod,
+    /// A preview every so many steps, 1 or more.
+    pub preview_interval: usize,
+    /// Exactly what the reference pipeline does for these arguments, and nothing else.
+    pub exact: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            task: Task::Fill,
+            model: String::new(),
+            image: None,
+            mask: None,
+            prompt: String::new(),
+            negative_prompt: None,
+            seed: None,
+            num_inference_steps: 20,
+            guidance_scale: 7.0,
+            strength: None,
+            scheduler: None,
+            scheduler_options: BTreeMap::new(),
+            width: None,
+            height: None,
+            num_images_per_prompt: 1,
+            eta: 0.0,
+            clip_skip: None,
+            guidance_rescale: 0.0,
+            mask_blur: 0.0,
+            padding_mask_crop: None,
+            overlay: true,
+            fill_mode: FillMode::Original,
+            device: Device::Auto,
+            dtype: None,
+            noise: NoiseKind::Torch,
+            preview: PreviewMethod::Linear,
+            preview_interval: 1,
+            exact: false,
+        }
+    }
+}
+
+impl Request {
+    /// The strength that applies when none was named: 1 for fill, 0.8 for transform.
+    pub fn strength(&self) -> f64 {
+        self.strength.unwrap_or(if self.task == Task::Transform { 0.8 } else { 1.0 })
+    }
+
+    /// The sampling size, where it was named.
+    pub fn size(&self) -> Option<Extent> {
+        Some(Extent::new(self.width?, self.height?))
+    }
+}

@@ -1,0 +1,3 @@
+//! The binary: parse arguments, then the window or the command line.
+
+fn main() {}

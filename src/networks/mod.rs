@@ -1,0 +1,1 @@
+//! The neural networks, as candle modules: tensors in, tensors out.

@@ -1,0 +1,217 @@
+"""New models, sizes, prompts, seeds and settings: diffusers against the command line, nothing stored.
+
+    python tests/reference/holdout.py --overpaint target/release/overpaint --seed 1 --cases 20
+
+Compares the latents after every step (relative 1e-3, by norm and by largest difference over largest value) and the
+final pictures (2 levels everywhere).  Exit code 0: all within; 1: some case is not, or the program failed.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import models
+import pictures
+import runner
+
+RELATIVE_LATENTS = 1e-3
+LEVELS = 2
+WORDS = (
+    "red fox snow bridge river café ÜBER 東京 storm! 1990 lantern don't soft-light portrait of an old (wooden) boat "
+    "mist, dawn 8k 🦊 <|endoftext|> glass it's golden:hour #1 a the in on with"
+).split(" ")
+SCHEDULERS = [
+    None,
+    "DDIM",
+    "PNDM",
+    "Euler",
+    "EulerAncestral",
+    "DPMSolverMultistep",
+    "UniPC",
+    "Heun",
+    "LCM",
+]
+
+
+def random_prompt(rng: random.Random) -> str:
+    """Nothing, a few words, or more than fits."""
+    count = rng.choice([0, 1, 3, 8, 8, 20, 120])
+    return " ".join(rng.choice(WORDS) for _ in range(count))
+
+
+def random_settings(rng: random.Random, spec: models.Spec, folder: Path) -> dict:
+    """Settings for this model, with their picture and mask written to `folder`."""
+    nine = spec.unet["in_channels"] == 9
+    command = "fill" if nine else rng.choice(["fill", "generate", "transform"])
+    settings = {
+        "command": command,
+        "prompt": random_prompt(rng),
+        "seed": rng.choice([0, 1, rng.getrandbits(31), rng.getrandbits(53)]),
+        "num-inference-steps": rng.randint(3, 9),
+        "guidance-scale": rng.choice([1.0, 2.5, 5.0, 7.5]),
+    }
+    if rng.random() < 0.5:
+        settings["negative-prompt"] = random_prompt(rng)
+    if rng.random() < 0.25:
+        settings["clip-skip"] = 1
+    if rng.random() < 0.3:
+        settings["num-images-per-prompt"] = rng.choice([2, 3])
+    scheduler = rng.choice(SCHEDULERS)
+    options = {}
+    if scheduler:
+        settings["scheduler"] = scheduler
+    spaced = scheduler in ("DDIM", "PNDM", "Euler", "EulerAncestral", "DPMSolverMultistep", "UniPC", "Heun")
+    if spaced and rng.random() < 0.5:
+        options["timestep_spacing"] = rng.choice(["leading", "trailing", "linspace"])
+    if scheduler in ("Euler", "DPMSolverMultistep", "UniPC", "Heun") and rng.random() < 0.4:
+        options["use_karras_sigmas"] = True
+    if scheduler == "DPMSolverMultistep" and rng.random() < 0.4:
+        options["solver_order"] = rng.choice([1, 2, 3])
+    if scheduler == "PNDM":
+        options["skip_prk_steps"] = True
+    if scheduler == "DDIM":
+        # Clipping to the unit range multiplies rounding by hundreds on such models.
+        options["clip_sample"] = False
+        if rng.random() < 0.5:
+            settings["eta"] = rng.choice([0.3, 1.0])
+    if options:
+        settings["scheduler-option"] = options
+    if command == "generate":
+        settings["width"], settings["height"] = 8 * rng.randint(6, 12), 8 * rng.randint(6, 12)
+        if rng.random() < 0.3:
+            settings["guidance-rescale"] = round(rng.random(), 2)
+        return settings
+
+    size = rng.randint(48, 140), rng.randint(48, 140)
+    pictures.picture(*size, rng.randrange(1000)).save(folder / "image.png")
+    settings["image"] = "image.png"
+    settings["strength"] = rng.choice([1.0, 0.9, 0.75, 0.6, 0.58])
+    if int(settings["num-inference-steps"] * settings["strength"]) < 1:
+        settings["strength"] = 1.0
+    if command == "transform":
+        return settings
+    kind = rng.choice(["disc", "levels", "small", "noise", "corner"])
+    crop = rng.random() < 0.3
+    mask_size = size if crop or rng.random() < 0.7 else (rng.randint(40, 150), rng.randint(40, 150))
+    pictures.mask(*mask_size, kind, rng.randrange(1000)).save(folder / "mask.png")
+    settings["mask"] = "mask.png"
+    settings["width"], settings["height"] = 8 * rng.randint(6, 12), 8 * rng.randint(6, 12)
+    if rng.random() < 0.3:
+        settings["mask-blur"] = rng.choice([1, 2.5, 4, 9])
+    if crop:
+        settings["padding-mask-crop"] = rng.choice([0, 5, 20])
+    return settings
+
+
+def command_line(program: str, model: Path, settings: dict, folder: Path, out: Path) -> list[str]:
+    """The same settings as arguments of the program."""
+    arguments = [program, settings["command"]]
+    for key, value in settings.items():
+        if key in ("command", "model"):
+            continue
+        if key == "image":
+            arguments.insert(2, str(folder / value))
+        elif key == "scheduler-option":
+            for name, setting in value.items():
+                text = str(setting).lower() if isinstance(setting, bool) else str(setting)
+                arguments += ["--scheduler-option", f"{name}={text}"]
+        elif key == "mask":
+            arguments += ["--mask", str(folder / value)]
+        elif value is True:
+            arguments.append(f"--{key}")
+        else:
+            # One argument, so that a prompt may begin with a dash.
+            arguments.append(f"--{key}={value}")
+    return arguments + [
+        "--model",
+        str(model),
+        "--device=cpu",
+        "--dtype=f32",
+        "--exact",
+        "--quiet",
+        f"--trace={out / 'trace.safetensors'}",
+        f"--output={out / 'out.png'}",
+        f"--output-float={out / 'out.npy'}",
+    ]
+
+
+def output_files(out: Path, count: int) -> list[Path]:
+    """FILE for one picture; FILE-0, FILE-1 ... for several, the number before the extension."""
+    return [out / "out.png"] if count == 1 else [out / f"out-{index}.png" for index in range(count)]
+
+
+def compare(result: runner.Result, out: Path) -> tuple[float, float, int, float]:
+    """Worst relative latents by norm and by maximum, worst level of the pictures, worst decoder difference."""
+    trace = load_file(out / "trace.safetensors")
+    if len(trace) != len(result.latents):
+        raise ValueError(f"{len(trace)} steps traced, the reference made {len(result.latents)}")
+    by_norm = by_max = 0.0
+    for index, expected in enumerate(result.latents):
+        actual = trace[f"latents_{index:03}"].float().reshape(expected.shape)
+        difference = actual - expected
+        by_norm = max(by_norm, (difference.norm() / expected.norm()).item())
+        by_max = max(by_max, (difference.abs().max() / expected.abs().max()).item())
+    levels = 0
+    for file, expected in zip(output_files(out, len(result.pictures)), result.pictures, strict=True):
+        actual = np.asarray(Image.open(file).convert("RGB")).astype(int)
+        if actual.shape != expected.shape:
+            raise ValueError(f"picture is {actual.shape}, the reference's {expected.shape}")
+        levels = max(levels, int(np.abs(actual - expected).max()))
+    decoded = np.load(out / "out.npy") - result.decoded.numpy()
+    return by_norm, by_max, levels, float(np.abs(decoded).max())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--overpaint", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--cases", type=int, default=10)
+    parser.add_argument("--keep", type=Path, help="keep models, pictures and outputs in this folder")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    failures = 0
+    print(f"{'case':>4} {'command':9} {'scheduler':18} {'steps':>5} {'by norm':>8} {'by max':>8} {'levels':>6} {'decoder':>8}")
+    with tempfile.TemporaryDirectory() as scratch:
+        for index in range(options.cases):
+            rng = random.Random(options.seed * 100_003 + index)
+            folder = (options.keep or Path(scratch)) / f"case-{index}"
+            folder.mkdir(parents=True, exist_ok=True)
+            spec = models.random_spec(rng.getrandbits(30))
+            model = models.build(spec, folder / "model")
+            settings = random_settings(rng, spec, folder)
+            arguments = command_line(options.overpaint, model, settings, folder, folder)
+            label = f"{index:4} {settings['command']:9} {settings.get('scheduler', '(own)'):18}"
+            try:
+                result = runner.run(model, settings, folder)
+            except (ValueError, NotImplementedError, IndexError) as refused:
+                print(f"{label} the reference refuses: {str(refused)[:90]}")
+                continue
+            done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                failures += 1
+                print(f"{label} FAILED, exit {done.returncode}: {done.stderr.strip()[:400]}\n     {arguments}")
+                continue
+            try:
+                by_norm, by_max, levels, decoded = compare(result, folder)
+            except (ValueError, KeyError, FileNotFoundError) as wrong:
+                failures += 1
+                print(f"{label} FAILED: {wrong}\n     {arguments}")
+                continue
+            within = by_norm <= RELATIVE_LATENTS and by_max <= RELATIVE_LATENTS and levels <= LEVELS
+            failures += not within
+            verdict = "" if within else f"  DIFFERS\n     {settings}\n     {spec}"
+            print(f"{label} {len(result.latents):5} {by_norm:8.1e} {by_max:8.1e} {levels:6} {decoded:8.1e}{verdict}")
+    print(f"{failures} of {options.cases} outside the bounds")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

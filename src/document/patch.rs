@@ -1,0 +1,150 @@
+//! Results that wait for the artist's word. A patch lies over the picture until it is accepted.
+
+use std::sync::Arc;
+
+use super::{DocumentError, effects::Effects, history::Entry, tiles::PictureTiles};
+use crate::{
+    geometry::{Bounds, Extent},
+    pixels::{Mask, Picture},
+};
+
+/// One result of a generation, and what is needed to blend it anew.
+#[derive(Clone, Debug)]
+pub struct Patch {
+    /// Where it belongs in the picture; may reach beyond its edge.
+    pub bounds: Bounds,
+    /// As the model made it, before any blend. Same extent as `bounds`.
+    pub raw: Arc<Picture>,
+    /// How much of `raw` the blend takes, same extent; absent for all of it. Where it is 0 accepting
+    /// changes nothing.
+    pub composite_mask: Option<Arc<Mask>>,
+    /// `raw` blended over the original: what is shown, and what accepting writes. Same extent.
+    pub picture: Arc<Picture>,
+    /// Seed of the noise it came from.
+    pub seed: u64,
+    /// The settings it was made with, as JSON.
+    pub settings: String,
+}
+
+impl Patch {
+    /// Whether all buffers have the extent of the bounds.
+    fn validate(&self) -> Result<(), DocumentError> {
+        let expected = self.bounds.extent();
+        let fits = |what: &'static str, found: Extent| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(DocumentError::PatchExtent { what, found, expected })
+            }
+        };
+        fits("raw picture", self.raw.extent())?;
+        fits("blended picture", self.picture.extent())?;
+        self.composite_mask.as_ref().map_or(Ok(()), |mask| fits("mask", mask.extent()))
+    }
+
+    /// Writes the pixels where the composite mask is not 0, touching only tiles that have some.
+    fn write_to(&self, tiles: &mut PictureTiles) {
+        for (column, row) in tiles.tiles_in(self.bounds) {
+            for span in tiles.spans(column, row, self.bounds) {
+                let taken = |i: usize| {
+                    self.composite_mask
+                        .as_ref()
+                        .is_none_or(|mask| mask.bytes()[span.outer + i] != 0)
+                };
+                let mut start = 0;
+                while let Some(first) = (start..span.len).find(|&i| taken(i)) {
+                    let end = (first..span.len).find(|&i| !taken(i)).unwrap_or(span.len);
+                    let from =
+                        &self.picture.bytes()[(span.outer + first) * 4..(span.outer + end) * 4];
+                    tiles.tile_mut(column, row)[(span.inner + first) * 4..(span.inner + end) * 4]
+                        .copy_from_slice(from);
+                    start = end;
+                }
+            }
+        }
+    }
+}
+
+/// The results of one job, of which one is shown.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    patches: Vec<Patch>,
+    selected: usize,
+}
+
+impl Staged {
+    /// All results to choose from; never empty.
+    pub fn patches(&self) -> &[Patch] {
+        &self.patches
+    }
+
+    /// Index of the one that is shown.
+    pub fn selected_index(&self) -> usize {
+        self.selected
+    }
+
+    /// The one that is shown.
+    pub fn selected(&self) -> &Patch {
+        &self.patches[self.selected]
+    }
+}
+
+impl super::Document {
+    /// Lays results over the picture, the first one shown, in place of any that waited before.
+    ///
+    /// # Errors
+    /// When a buffer's extent is not that of its patch's bounds. The document is then unchanged.
+    pub fn stage(&mut self, patches: Vec<Patch>) -> Result<Effects, DocumentError> {
+        patches.iter().try_for_each(Patch::validate)?;
+        if patches.is_empty() {
+            return Ok(Effects::NONE);
+        }
+        self.staged = Some(Staged { patches, selected: 0 });
+        Ok(Effects { staged_changed: true, ..Effects::NONE })
+    }
+
+    /// Results that wait, if any.
+    pub fn staged(&self) -> Option<&Staged> {
+        self.staged.as_ref()
+    }
+
+    /// Shows another of the waiting results; an index past the last means the last.
+    pub fn select_staged(&mut self, index: usize) -> Effects {
+        let Some(staged) = &mut self.staged else { return Effects::NONE };
+        staged.selected = index.min(staged.patches.len() - 1);
+        Effects { staged_changed: true, ..Effects::NONE }
+    }
+
+    /// Puts a newly blended version in place of the shown result.
+    ///
+    /// # Errors
+    /// When a buffer's extent is not that of the patch's bounds. The document is then unchanged.
+    pub fn replace_staged(&mut self, patch: Patch) -> Result<Effects, DocumentError> {
+        patch.validate()?;
+        let Some(staged) = &mut self.staged else { return Ok(Effects::NONE) };
+        staged.patches[staged.selected] = patch;
+        Ok(Effects { staged_changed: true, ..Effects::NONE })
+    }
+
+    /// Forgets the waiting results.
+    pub fn discard_staged(&mut self) -> Effects {
+        Effects { staged_changed: self.staged.take().is_some(), ..Effects::NONE }
+    }
+
+    /// Writes the shown result into the picture as one undoable step. The mask stays. Where the
+    /// composite mask is 0 no byte changes.
+    pub fn accept_staged(&mut self) -> Effects {
+        let Some(staged) = self.staged.take() else { return Effects::NONE };
+        let patch = staged.selected();
+        let before = self.picture.clone();
+        patch.write_to(&mut self.picture);
+        let entry = Entry::of_picture("Accept result", &before, &self.picture);
+        let history_changed = self.commit(entry);
+        Effects {
+            dirty_picture: patch.bounds.intersect(self.extent().bounds()),
+            staged_changed: true,
+            history_changed,
+            ..Effects::NONE
+        }
+    }
+}

@@ -2,6 +2,16 @@
 //!
 //! Colours are sRGB, 8 bits, straight (not premultiplied) alpha, unless a name says linear.
 
+pub mod blend;
+pub mod blur;
+pub mod codec;
+pub mod color;
+pub mod content_fill;
+pub mod crop_region;
+pub mod luma;
+pub mod overlay;
+pub mod resize;
+
 use crate::geometry::{Bounds, Extent};
 
 /// A picture: RGBA, 8 bits a channel, sRGB, straight alpha, rows from the top, no padding.

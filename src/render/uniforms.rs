@@ -1,0 +1,54 @@
+//! The structs that shaders read, byte for byte as WGSL lays them out.
+
+use bytemuck::{Pod, Zeroable};
+
+/// `Frame` of `common.wgsl`; the meaning of the fields stands there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct FrameUniform {
+    pub origin: [f32; 2],
+    pub size: [f32; 2],
+    pub background: [f32; 4],
+    pub overlay: [f32; 4],
+    pub cursor: [f32; 4],
+    pub zoom: f32,
+    pub pixels_per_point: f32,
+    pub wipe: f32,
+    pub outline_phase: f32,
+    pub blurred: [i32; 4],
+    pub overlay_inverted: u32,
+    pub target_is_linear: u32,
+    pub padding: [u32; 2],
+}
+
+/// `Layer` of `tiles.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct LayerUniform {
+    pub origin: [f32; 2],
+    pub scale: f32,
+    pub padding: f32,
+    pub extent: [i32; 2],
+    pub first_tile: [i32; 2],
+}
+
+/// `Box` of `blur_common.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct BoxUniform {
+    pub extent: [i32; 2],
+    pub radius: i32,
+    pub weight: u32,
+    pub edge_weight: u32,
+    pub padding: u32,
+}
+
+/// A buffer that holds one of these structs.
+pub fn uniform_buffer<T: Pod>(device: &wgpu::Device, label: &str) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: size_of::<T>() as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}

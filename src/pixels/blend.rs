@@ -1,10 +1,48 @@
 //! A generated picture over the original, through a mask.
 
+use rayon::prelude::*;
+
 use super::{Mask, Picture};
 
-/// `raw` over `original` by `mask`, all of one extent. Where the mask is 0 the original's four
-/// bytes are copied; where it is 255, raw's. Panics when the extents differ.
+/// `raw` over `original` by `mask`, all of one extent: a linear mixture of sRGB values, as every
+/// painting program's normal mode. Where the mask is 0 the original's four bytes are copied;
+/// where it is 255, raw's. Colours are weighted by their alpha, so the hidden colour of a
+/// transparent pixel does not show. Rounded to nearest. Panics when the extents differ.
 pub fn composite(original: &Picture, raw: &Picture, mask: &Mask) -> Picture {
-    let _ = (original, raw, mask);
-    todo!()
+    assert_eq!(original.extent(), raw.extent(), "composite: raw has the original's extent");
+    assert_eq!(original.extent(), mask.extent(), "composite: the mask has the original's extent");
+    let mut out = original.clone();
+    let stride = (original.extent().width as usize).max(1);
+    out.bytes_mut()
+        .par_chunks_mut(stride * 4)
+        .zip(raw.bytes().par_chunks(stride * 4))
+        .zip(mask.bytes().par_chunks(stride))
+        .for_each(|((below, above), mask)| composite_row(below, above, mask));
+    out
+}
+
+fn composite_row(below: &mut [u8], above: &[u8], mask: &[u8]) {
+    for ((b, a), &m) in below.chunks_exact_mut(4).zip(above.chunks_exact(4)).zip(mask) {
+        match m {
+            0 => {}
+            255 => b.copy_from_slice(a),
+            _ => mix(b, a, u32::from(m)),
+        }
+    }
+}
+
+/// `below` moved towards `above` by `m` of 255.
+fn mix(below: &mut [u8], above: &[u8], m: u32) {
+    // Weights of the two colours, of 255 * 255 in all when both are opaque.
+    let over = m * u32::from(above[3]);
+    let under = (255 - m) * u32::from(below[3]);
+    let sum = over + under;
+    if sum == 0 {
+        return;
+    }
+    for c in 0..3 {
+        let mixed = u64::from(above[c]) * u64::from(over) + u64::from(below[c]) * u64::from(under);
+        below[c] = ((mixed + u64::from(sum) / 2) / u64::from(sum)) as u8;
+    }
+    below[3] = ((sum + 127) / 255) as u8;
 }

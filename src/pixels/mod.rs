@@ -8,6 +8,7 @@ pub mod codec;
 pub mod color;
 pub mod content_fill;
 pub mod crop_region;
+pub mod fit;
 pub mod luma;
 pub mod overlay;
 pub mod resize;

@@ -79,6 +79,24 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The request as it ran, seed filled in.
     pub request: super::Request,
+    /// What [`super::request::Record`] asked to keep.
+    pub recording: Recording,
+}
+
+/// Tensors kept for comparison with other programs, as f32 in row-major order.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// The decoder's output before clamping, (images, 3, height, width), about -1 to 1.
+    pub decoded: Option<Recorded>,
+    /// The latents after each step, (images, channels, height / 8, width / 8).
+    pub latents: Vec<Recorded>,
+}
+
+/// One kept tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    pub shape: Vec<usize>,
+    pub values: Arc<Vec<f32>>,
 }
 
 /// One picture of a job, and what is needed to blend it anew.

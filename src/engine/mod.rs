@@ -3,8 +3,22 @@
 //!
 //! Knows neither egui nor wgpu: whoever starts it gives a wake callback.
 
+pub mod backend;
 pub mod event;
+mod preview_slot;
+mod queue;
+mod reporter;
 pub mod request;
+mod thread;
 
-pub use event::{Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress};
-pub use request::{Device, Dtype, FillMode, ImageSource, NoiseKind, PreviewMethod, Request, Task};
+pub use backend::{Backend, EngineError, Monitor};
+pub use event::{
+    Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress, Recorded, Recording,
+};
+pub use preview_slot::PreviewSlot;
+pub use queue::CancelToken;
+pub use reporter::Wake;
+pub use request::{
+    Deferred, Device, Dtype, FillMode, ImageSource, NoiseKind, PreviewMethod, Record, Request, Task,
+};
+pub use thread::{Engine, SubmitError};

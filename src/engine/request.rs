@@ -31,6 +31,54 @@ pub enum ImageSource<T> {
     /// Already in memory; skipped when serialised (a request file names files).
     #[serde(skip)]
     Memory(Arc<T>),
+    /// Made when the job runs, on the inference thread: a snapshot of shared tiles is flattened
+    /// there and not in the window. Skipped when serialised.
+    #[serde(skip)]
+    Deferred(Deferred<T>),
+}
+
+impl<T> ImageSource<T> {
+    /// A source that is made when the job runs, on the inference thread.
+    pub fn deferred(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        Self::Deferred(Deferred(Arc::new(make)))
+    }
+}
+
+/// A picture or mask still to be made. Clones share the maker and are equal to each other.
+pub struct Deferred<T>(Arc<dyn Fn() -> T + Send + Sync>);
+
+impl<T> Deferred<T> {
+    /// Makes it; each call makes it anew.
+    pub fn make(&self) -> T {
+        (self.0)()
+    }
+}
+
+impl<T> Clone for Deferred<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> PartialEq for Deferred<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> std::fmt::Debug for Deferred<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deferred")
+    }
+}
+
+/// What to keep besides the pictures, for comparison with other programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The decoder's output before clamping.
+    pub decoded: bool,
+    /// The latents after each step.
+    pub latents: bool,
 }
 
 /// What the hole holds before sampling starts.
@@ -138,6 +186,9 @@ pub struct Request {
     pub preview_interval: usize,
     /// Exactly what the reference pipeline does for these arguments, and nothing else.
     pub exact: bool,
+    /// Not part of the picture's settings, so not serialised.
+    #[serde(skip)]
+    pub record: Record,
 }
 
 impl Default for Request {
@@ -171,6 +222,7 @@ impl Default for Request {
             preview: PreviewMethod::Linear,
             preview_interval: 1,
             exact: false,
+            record: Record::default(),
         }
     }
 }

@@ -1,0 +1,59 @@
+//! What the inference thread drives: something that runs one request and reports as it goes.
+
+use std::sync::Arc;
+
+use super::{Outcome, Request};
+use crate::{geometry::Bounds, pixels::Picture};
+
+/// Runs requests, one after the other, on the inference thread. Built there, so it need not be
+/// `Send`: it may own a device and its weights.
+pub trait Backend {
+    /// Runs one request to its end.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] once the monitor says so; otherwise what went wrong.
+    fn run(&mut self, request: &Request, monitor: &mut dyn Monitor)
+    -> Result<Outcome, EngineError>;
+}
+
+/// Takes the reports of a running job. Each report is also a point of cancellation: it answers
+/// [`EngineError::Cancelled`] once the job should stop, to be passed on with `?`.
+pub trait Monitor {
+    /// Whether the job should stop.
+    fn is_cancelled(&mut self) -> bool;
+
+    /// Something other than sampling is going on: `what` is for a person, `fraction` 0 to 1.
+    fn loading(&mut self, what: &str, fraction: Option<f32>) -> Result<(), EngineError>;
+
+    /// `step` of `total` is over; step 0 says that sampling starts now.
+    fn step(&mut self, step: usize, total: usize) -> Result<(), EngineError>;
+
+    /// The picture as it stands after `step`, already composited, and where it belongs.
+    fn preview(&mut self, step: usize, bounds: Bounds, picture: Arc<Picture>);
+}
+
+/// Why a job ended without a picture. The texts are for a person: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Somebody asked for it.
+    #[error("cancelled")]
+    Cancelled,
+    /// The request cannot be run as it is, whatever the machine.
+    #[error("{0}")]
+    Invalid(String),
+    /// Reading a model, or running it, went wrong.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl EngineError {
+    /// The request cannot be run as it is.
+    pub fn invalid(message: impl std::fmt::Display) -> Self {
+        Self::Invalid(message.to_string())
+    }
+
+    /// Something went wrong while running it.
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self::Failed(message.to_string())
+    }
+}

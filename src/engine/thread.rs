@@ -1,0 +1,234 @@
+//! The inference thread and its handle. The thread owns the backend, which owns the device and the
+//! weights; nothing is shared but the preview slot and the switches that cancel.
+
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::{
+    Event, EventKind, JobId, Outcome, Preview, Request,
+    backend::{Backend, EngineError},
+    preview_slot::PreviewSlot,
+    queue::{CancelToken, Job, Message, Queue},
+    reporter::{Outbox, Reporter, Wake},
+};
+
+/// How many jobs may wait.
+const QUEUE_CAPACITY: usize = 256;
+/// How many events may wait to be read before progress is dropped.
+const EVENT_CAPACITY: usize = 1024;
+
+/// Why a request was not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too many jobs wait already.
+    #[error("{QUEUE_CAPACITY} jobs are waiting already: let some finish, or cancel some")]
+    Full,
+    /// The thread has ended, which it does only when its backend cannot be built.
+    #[error("the inference thread has ended: start the program again")]
+    Ended,
+}
+
+/// The handle of the inference thread. Dropping it stops what runs and joins the thread.
+pub struct Engine {
+    messages: Option<SyncSender<Message>>,
+    events: Option<Receiver<Event>>,
+    /// Events that the handle itself makes; they come before the thread's.
+    queued: VecDeque<Event>,
+    tokens: HashMap<JobId, CancelToken>,
+    preview: Arc<PreviewSlot>,
+    shutdown: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    last_id: u64,
+}
+
+impl Engine {
+    /// Starts the thread. `make_backend` is called on it, and again after a job that panicked.
+    /// `wake` is called on it after every event and preview.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        make_backend: impl FnMut() -> Box<dyn Backend> + Send + 'static,
+        wake: Wake,
+    ) -> std::io::Result<Self> {
+        let (messages, inbox) = sync_channel(QUEUE_CAPACITY);
+        let (event_sender, events) = sync_channel(EVENT_CAPACITY);
+        let preview = Arc::new(PreviewSlot::default());
+        let shutdown = Arc::new(AtomicBool::new(false));
+        let outbox = Outbox {
+            events: event_sender,
+            preview: Arc::clone(&preview),
+            wake,
+            shutdown: Arc::clone(&shutdown),
+        };
+        let queue = Queue::new(inbox, QUEUE_CAPACITY);
+        let thread = std::thread::Builder::new()
+            .name("inference".into())
+            .spawn(move || serve(make_backend, queue, &outbox))?;
+        Ok(Self {
+            messages: Some(messages),
+            events: Some(events),
+            queued: VecDeque::new(),
+            tokens: HashMap::new(),
+            preview,
+            shutdown,
+            thread: Some(thread),
+            last_id: 0,
+        })
+    }
+
+    /// Puts a request at the end of the queue.
+    ///
+    /// # Errors
+    /// When too many wait already, or the thread has ended.
+    pub fn submit(&mut self, request: Request) -> Result<JobId, SubmitError> {
+        let id = JobId(self.last_id + 1);
+        let cancel = CancelToken::default();
+        let job = Box::new(Job { id, request, cancel: cancel.clone() });
+        let Some(messages) = &self.messages else { return Err(SubmitError::Ended) };
+        messages.try_send(Message::Run(job)).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::Full,
+            TrySendError::Disconnected(_) => SubmitError::Ended,
+        })?;
+        self.last_id = id.0;
+        self.tokens.insert(id, cancel);
+        self.queued.push_back(Event { job: id, kind: EventKind::Queued });
+        Ok(id)
+    }
+
+    /// Stops a job: a running one within a step, a waiting one before it starts. Its ending is
+    /// [`EventKind::Cancelled`], unless it ended before this took effect.
+    pub fn cancel(&self, job: JobId) {
+        if let Some(token) = self.tokens.get(&job) {
+            token.cancel();
+            // Only hurries the ending of a job that waits; a full channel is looked through anyway.
+            if let Some(messages) = &self.messages {
+                let _full_or_ended = messages.try_send(Message::Sweep);
+            }
+        }
+    }
+
+    /// The switch that stops a job, for another thread (a signal handler); `None` once it ended.
+    pub fn cancel_token(&self, job: JobId) -> Option<CancelToken> {
+        self.tokens.get(&job).cloned()
+    }
+
+    /// Takes what has happened since the last call, in order, without waiting.
+    pub fn events(&mut self) -> Vec<Event> {
+        let mut all: Vec<Event> = self.queued.drain(..).collect();
+        all.extend(self.events.iter().flat_map(Receiver::try_iter));
+        self.forget_ended(&all);
+        all
+    }
+
+    /// Waits for the next event, at most `timeout`.
+    pub fn wait_event(&mut self, timeout: Duration) -> Option<Event> {
+        if let Some(event) = self.queued.pop_front() {
+            return Some(event);
+        }
+        match self.events.as_ref()?.recv_timeout(timeout) {
+            Ok(event) => {
+                self.forget_ended(std::slice::from_ref(&event));
+                Some(event)
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// The newest preview that nobody took.
+    pub fn take_preview(&self) -> Option<Preview> {
+        self.preview.take()
+    }
+
+    /// The slot of the previews, for whoever must see each of them (from the wake callback).
+    pub fn preview_slot(&self) -> Arc<PreviewSlot> {
+        Arc::clone(&self.preview)
+    }
+
+    fn forget_ended(&mut self, events: &[Event]) {
+        for event in events.iter().filter(|event| event.kind.is_ending()) {
+            self.tokens.remove(&event.job);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown.store(true, Ordering::Relaxed);
+        // Closed channels end every wait of the thread.
+        self.messages = None;
+        self.events = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the inference thread panicked outside a job");
+        }
+    }
+}
+
+/// The thread's life: one job after the other until the handle is gone.
+fn serve(mut make_backend: impl FnMut() -> Box<dyn Backend>, mut queue: Queue, outbox: &Outbox) {
+    let mut backend = None;
+    while let Some(job) = queue.wait_next() {
+        if outbox.shutdown.load(Ordering::Relaxed) {
+            return;
+        }
+        let ending = if job.cancel.is_cancelled() {
+            EventKind::Cancelled
+        } else {
+            run_one(&mut make_backend, &mut backend, &job, &mut queue, outbox)
+        };
+        outbox.ending(job.id, ending);
+    }
+}
+
+/// Runs a job, whatever happens in it. After a panic the backend may be half changed: it is
+/// dropped, and the next job gets a new one.
+fn run_one(
+    make_backend: &mut impl FnMut() -> Box<dyn Backend>,
+    backend: &mut Option<Box<dyn Backend>>,
+    job: &Job,
+    queue: &mut Queue,
+    outbox: &Outbox,
+) -> EventKind {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut reporter = Reporter::new(job.id, job.cancel.clone(), outbox, queue);
+        backend.get_or_insert_with(make_backend).run(&job.request, &mut reporter)
+    }));
+    match result {
+        Ok(result) => ending_of(result),
+        Err(panic) => {
+            *backend = None;
+            EventKind::Failed(format!(
+                "the job hit a defect in the program and was stopped: {}",
+                panic_text(panic.as_ref())
+            ))
+        }
+    }
+}
+
+fn ending_of(result: Result<Outcome, EngineError>) -> EventKind {
+    match result {
+        Ok(outcome) => EventKind::Finished(Arc::new(outcome)),
+        Err(EngineError::Cancelled) => EventKind::Cancelled,
+        Err(error) => EventKind::Failed(error.to_string()),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    document::{MaskTiles, PictureTiles},
     geometry::Extent,
     pixels::{Mask, Picture},
 };
@@ -41,6 +42,20 @@ impl<T> ImageSource<T> {
     /// A source that is made when the job runs, on the inference thread.
     pub fn deferred(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         Self::Deferred(Deferred(Arc::new(make)))
+    }
+}
+
+impl From<PictureTiles> for ImageSource<Picture> {
+    /// A document's picture at one moment, flattened when the job runs.
+    fn from(tiles: PictureTiles) -> Self {
+        Self::deferred(move || tiles.to_picture())
+    }
+}
+
+impl From<MaskTiles> for ImageSource<Mask> {
+    /// A document's mask at one moment, flattened when the job runs.
+    fn from(tiles: MaskTiles) -> Self {
+        Self::deferred(move || tiles.to_mask())
     }
 }
 

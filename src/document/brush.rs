@@ -1,4 +1,4 @@
-//! What a brush is: its settings, and how much of a pixel it covers.
+//! What a brush is: its settings, its tip, and what a stroke makes of the mask under it.
 
 use std::ops::RangeInclusive;
 
@@ -8,6 +8,35 @@ use crate::geometry::Point;
 
 /// Diameters a brush can have, in picture pixels.
 pub const SIZE_RANGE_PX: RangeInclusive<f32> = 1.0..=2000.0;
+
+/// Whether a stroke adds to the mask or takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrushMode {
+    /// `base + (1 - base) stroke`.
+    Paint,
+    /// `base (1 - stroke)`: what painting does to the inverted mask.
+    Erase,
+}
+
+impl BrushMode {
+    /// The mask under a stroke's coverage, pixel by pixel.
+    pub(super) fn blend(self, base: &[u8], coverage: &[u8], mask: &mut [u8]) {
+        let pixels = mask.iter_mut().zip(base).zip(coverage);
+        match self {
+            Self::Paint => pixels
+                .for_each(|((out, &base), &cover)| *out = 255 - times(255 - base, 255 - cover)),
+            Self::Erase => {
+                pixels.for_each(|((out, &base), &cover)| *out = times(base, 255 - cover))
+            }
+        }
+    }
+}
+
+/// `a b / 255`, rounded to nearest.
+fn times(a: u8, b: u8) -> u8 {
+    let product = u16::from(a) * u16::from(b) + 128;
+    ((product + (product >> 8)) >> 8) as u8
+}
 
 /// What the pressure of a pen acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

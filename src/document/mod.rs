@@ -14,9 +14,12 @@ mod sweep;
 mod tiles;
 pub mod tools;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
-pub use brush::{Brush, PressureTarget};
+pub use brush::{Brush, PressureTarget, SIZE_RANGE_PX};
 pub use effects::Effects;
 pub use history::{DEFAULT_CAP_BYTES, History};
 pub use patch::{Patch, Staged};

@@ -2,12 +2,12 @@
 
 use super::{
     Document,
-    brush::{Brush, Tip},
+    brush::{Brush, BrushMode, Tip},
     effects::Effects,
-    sweep::{BrushMode, Sweep},
+    sweep::{Layers, Sweep},
     tiles::MaskTiles,
 };
-use crate::geometry::{Bounds, Point};
+use crate::geometry::Point;
 
 /// A stroke that is being drawn.
 pub(super) struct Stroke {
@@ -42,6 +42,9 @@ impl Stroke {
 
     /// The pointer moved: the tip follows as far as the string pulls it.
     pub fn move_to(&mut self, pointer: Point, pressure: f32, document: &mut Document) -> Effects {
+        if self.brush.smoothing_px == 0.0 {
+            return self.line_to(pointer, pressure, document);
+        }
         let distance = self.tip.centre.distance(pointer);
         let pull = distance - self.brush.smoothing_px;
         if pull <= 0.0 {
@@ -52,13 +55,17 @@ impl Stroke {
 
     /// A straight line to a point, without smoothing.
     pub fn line_to(&mut self, point: Point, pressure: f32, document: &mut Document) -> Effects {
-        let from = self.tip;
-        self.tip = self.brush.tip(point, pressure);
-        if self.brush.spacing > 0.0 {
-            self.dabs(from, self.tip, document)
-        } else {
-            self.draw(from, self.tip, document)
+        let to = self.brush.tip(point, pressure);
+        let from = std::mem::replace(&mut self.tip, to);
+        if from == to {
+            return Effects::NONE;
         }
+        if self.brush.spacing > 0.0 {
+            return self.dabs(from, to, document);
+        }
+        // A pen that presses harder without moving has no stretch to sweep, only a new tip.
+        let from = if from.centre == to.centre { to } else { from };
+        self.draw(from, to, document)
     }
 
     /// Where the tip is.
@@ -86,10 +93,8 @@ impl Stroke {
 
     fn draw(&mut self, from: Tip, to: Tip, document: &mut Document) -> Effects {
         let sweep = Sweep { from, to, hardness: self.brush.hardness };
-        let dirty = match document.mask_edit() {
-            Some((base, mask)) => sweep.draw(self.mode, base, &mut self.coverage, mask),
-            None => Bounds::default(),
-        };
-        Effects::mask(dirty)
+        let Some((base, mask)) = document.mask_edit() else { return Effects::NONE };
+        let layers = Layers { mode: self.mode, base, coverage: &mut self.coverage, mask };
+        Effects::mask(sweep.draw(layers))
     }
 }

@@ -13,41 +13,24 @@
 //! hardest brush and draws a one pixel line between the pixels that it runs between.
 
 use super::{
-    brush::Tip,
+    brush::{BrushMode, Tip},
     tiles::{MaskTiles, TILE_SIDE},
 };
 use crate::geometry::{Bounds, Point};
 
-/// Whether a stroke adds to the mask or takes away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BrushMode {
-    /// `base + (1 - base) stroke`.
-    Paint,
-    /// `base (1 - stroke)`: what painting does to the inverted mask.
-    Erase,
+/// What a stroke draws on. All three grids have one extent.
+pub(super) struct Layers<'a> {
+    pub mode: BrushMode,
+    /// The mask before the stroke.
+    pub base: &'a MaskTiles,
+    /// The largest coverage of each pixel so far.
+    pub coverage: &'a mut MaskTiles,
+    /// The mask with the stroke.
+    pub mask: &'a mut MaskTiles,
 }
 
-impl BrushMode {
-    /// The mask under a stroke's coverage, pixel by pixel.
-    fn blend(self, base: &[u8], coverage: &[u8], mask: &mut [u8]) {
-        let pixels = mask.iter_mut().zip(base).zip(coverage);
-        match self {
-            Self::Paint => pixels
-                .for_each(|((out, &base), &cover)| *out = 255 - times(255 - base, 255 - cover)),
-            Self::Erase => {
-                pixels.for_each(|((out, &base), &cover)| *out = times(base, 255 - cover))
-            }
-        }
-    }
-}
-
-/// `a b / 255`, rounded to nearest.
-fn times(a: u8, b: u8) -> u8 {
-    let product = u16::from(a) * u16::from(b) + 128;
-    ((product + (product >> 8)) >> 8) as u8
-}
-
-/// A tip on its way along a straight line.
+/// A tip on its way along a straight line. Where it starts it has been drawn before, by the stretch
+/// that ended there or by a stretch of no length.
 #[derive(Clone, Copy)]
 pub(super) struct Sweep {
     pub from: Tip,
@@ -57,61 +40,42 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// Merges the stretch into `coverage` by maximum and blends the result over `base` into `mask`.
-    /// All three have one extent. Returns the pixels that may have changed.
-    pub fn draw(
-        &self,
-        mode: BrushMode,
-        base: &MaskTiles,
-        coverage: &mut MaskTiles,
-        mask: &mut MaskTiles,
-    ) -> Bounds {
+    /// Merges the stretch into the coverage by maximum and blends that over the base into the mask.
+    /// Returns the pixels that may have changed.
+    pub fn draw(&self, mut layers: Layers<'_>) -> Bounds {
         let reach = self.reach();
         let bounds = Bounds::around_disc(self.from.centre, reach)
             .union(Bounds::around_disc(self.to.centre, reach))
-            .intersect(mask.extent().bounds());
-        for row in tile_rows(bounds) {
-            self.draw_tile_row(row, bounds, mode, base, coverage, mask);
-        }
-        bounds
+            .intersect(layers.mask.extent().bounds());
+        tile_rows(bounds).fold(Bounds::default(), |dirty, row| {
+            dirty.union(self.draw_tile_row(tile_row_bounds(row, bounds), &mut layers))
+        })
     }
 
-    /// One row of tiles: only the tiles that the stretch crosses there are touched.
-    fn draw_tile_row(
-        &self,
-        row: u32,
-        bounds: Bounds,
-        mode: BrushMode,
-        base: &MaskTiles,
-        coverage: &mut MaskTiles,
-        mask: &mut MaskTiles,
-    ) {
-        let band = Bounds::new(bounds.x, (row * TILE_SIDE) as i32, bounds.width, TILE_SIDE)
-            .intersect(bounds);
-        let lines: Vec<_> =
-            (band.y..band.bottom()).map(|y| (y, self.columns_at(y, band))).collect();
-        let touched = lines.iter().fold(Bounds::default(), |all, &(y, (start, end))| {
-            all.union(Bounds::from_corners(start, y, end, y + 1))
-        });
-        for (column, row) in mask.tiles_in(touched) {
-            let tile = mask.tile_bounds(column, row);
-            let base = base.tile(column, row);
-            if mode == BrushMode::Erase && base.is_none() {
-                continue;
-            }
-            let base = base.map_or(&EMPTY[..], |tile| tile.bytes());
-            let coverage = coverage.tile_mut(column, row);
-            let mask = mask.tile_mut(column, row);
-            for &(y, (start, end)) in &lines {
-                let (start, end) = (start.max(tile.x), end.min(tile.right()));
-                if start >= end {
-                    continue;
-                }
-                let at = (y - tile.y) as usize * TILE_SIDE as usize + (start - tile.x) as usize;
-                let range = at..at + (end - start) as usize;
-                self.cover(start, y, &mut coverage[range.clone()]);
-                mode.blend(&base[range.clone()], &coverage[range.clone()], &mut mask[range]);
-            }
+    /// What lies in one row of tiles: only the tiles that the stretch crosses there are touched.
+    fn draw_tile_row(&self, band: Bounds, layers: &mut Layers<'_>) -> Bounds {
+        let lines: Vec<_> = (band.y..band.bottom()).map(|y| self.line_at(y, band)).collect();
+        let touched = lines.iter().fold(Bounds::default(), |all, line| all.union(*line));
+        for (column, row) in layers.mask.tiles_in(touched) {
+            self.draw_tile(column, row, &lines, layers);
+        }
+        touched
+    }
+
+    fn draw_tile(&self, column: u32, row: u32, lines: &[Bounds], layers: &mut Layers<'_>) {
+        let base = layers.base.tile(column, row);
+        if layers.mode == BrushMode::Erase && base.is_none() {
+            return;
+        }
+        let base = base.map_or(&EMPTY[..], |tile| tile.bytes());
+        let tile = layers.mask.tile_bounds(column, row);
+        let coverage = layers.coverage.tile_mut(column, row);
+        let mask = layers.mask.tile_mut(column, row);
+        for line in lines.iter().map(|line| line.intersect(tile)).filter(|line| !line.is_empty()) {
+            let at = (line.y - tile.y) as usize * TILE_SIDE as usize + (line.x - tile.x) as usize;
+            let range = at..at + line.width as usize;
+            self.cover(line.x, line.y, &mut coverage[range.clone()]);
+            layers.mode.blend(&base[range.clone()], &coverage[range.clone()], &mut mask[range]);
         }
     }
 
@@ -120,27 +84,56 @@ impl Sweep {
         self.from.radius.max(self.to.radius) + 0.5
     }
 
-    /// The columns of a row of pixels that lie within reach, a half-open range inside `bounds`.
-    fn columns_at(&self, y: i32, bounds: Bounds) -> (i32, i32) {
-        let (a, b, reach) = (self.from.centre, self.to.centre, self.reach());
-        let y = y as f32 + 0.5;
-        let (mut left, mut right) = (f32::INFINITY, f32::NEG_INFINITY);
-        let mut include = |x0: f32, x1: f32| (left, right) = (left.min(x0), right.max(x1));
-        for end in [a, b] {
-            let half = (reach * reach - (y - end.y).powi(2)).max(-1.0);
-            if half >= 0.0 {
-                include(end.x - half.sqrt(), end.x + half.sqrt());
-            }
-        }
-        for x in edge_crossings(a, b, reach, y).into_iter().flatten() {
-            include(x, x);
-        }
+    /// The part of a row of pixels, inside `bounds`, that can be covered and has not been yet.
+    fn line_at(&self, y: i32, bounds: Bounds) -> Bounds {
+        let centre_y = y as f32 + 0.5;
+        let (reached_from, reached_to) = self.reached_columns(centre_y);
+        let (ahead_from, ahead_to) = self.columns_ahead(centre_y);
+        let (left, right) = (reached_from.max(ahead_from), reached_to.min(ahead_to));
         if left > right {
-            return (bounds.x, bounds.x);
+            return Bounds::default();
         }
         // A pixel counts by its centre; one more on either side forgives rounding.
-        let clamp = |x: f32| x.clamp(bounds.x as f32, bounds.right() as f32) as i32;
-        (clamp((left - 1.5).floor()), clamp((right + 1.5).ceil()))
+        let inside = |x: f32| x.clamp(bounds.x as f32, bounds.right() as f32) as i32;
+        let (first, end) = (inside((left - 1.5).floor()), inside((right + 1.5).ceil()));
+        Bounds::from_corners(first, y, end, y + 1)
+    }
+
+    /// Between which columns the line at height `y` lies within reach: in the disc at either end or
+    /// between the two edges beside the stretch. Out of order if nowhere.
+    fn reached_columns(&self, y: f32) -> (f32, f32) {
+        let (a, b, reach) = (self.from.centre, self.to.centre, self.reach());
+        let discs = [a, b].map(|end| {
+            let half_squared = reach * reach - (y - end.y) * (y - end.y);
+            let half = half_squared.sqrt();
+            (half_squared >= 0.0).then_some((end.x - half, end.x + half))
+        });
+        let edges = edge_crossings(a, b, reach, y).map(|crossing| crossing.map(|x| (x, x)));
+        discs
+            .into_iter()
+            .chain(edges)
+            .flatten()
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(left, right), (x0, x1)| {
+                (left.min(x0), right.max(x1))
+            })
+    }
+
+    /// Between which columns the line at height `y` lies ahead of the start. What lies behind is
+    /// nearest to the start itself, and so has been drawn before. A stretch of no length has no
+    /// direction: everything counts.
+    fn columns_ahead(&self, y: f32) -> (f32, f32) {
+        let (a, b) = (self.from.centre, self.to.centre);
+        let (along_x, along_y) = (b.x - a.x, b.y - a.y);
+        let ahead = along_y * (y - a.y);
+        if along_x > 0.0 {
+            (a.x - ahead / along_x, f32::INFINITY)
+        } else if along_x < 0.0 {
+            (f32::NEG_INFINITY, a.x - ahead / along_x)
+        } else if ahead >= 0.0 {
+            (f32::NEG_INFINITY, f32::INFINITY)
+        } else {
+            (f32::INFINITY, f32::NEG_INFINITY)
+        }
     }
 
     /// Merges the coverage of neighbouring pixels, the first at column `x`, into theirs.
@@ -178,6 +171,11 @@ fn tile_rows(bounds: Bounds) -> std::ops::Range<u32> {
     bounds.y as u32 / TILE_SIDE..(bounds.bottom() as u32).div_ceil(TILE_SIDE)
 }
 
+/// The part of `bounds` in one row of tiles.
+fn tile_row_bounds(row: u32, bounds: Bounds) -> Bounds {
+    Bounds::new(bounds.x, (row * TILE_SIDE) as i32, bounds.width, TILE_SIDE).intersect(bounds)
+}
+
 /// Where a horizontal line crosses the two edges that run beside the stretch at distance `reach`.
 fn edge_crossings(a: Point, b: Point, reach: f32, y: f32) -> [Option<f32>; 2] {
     let length = a.distance(b);
@@ -185,7 +183,7 @@ fn edge_crossings(a: Point, b: Point, reach: f32, y: f32) -> [Option<f32>; 2] {
     [reach, -reach].map(|side| {
         let (x0, y0) = (a.x - along_y / length * side, a.y + along_x / length * side);
         let t = (y - y0) / along_y;
-        (0.0..=1.0).contains(&t).then(|| x0 + t * along_x)
+        (0.0..=1.0).contains(&t).then_some(x0 + t * along_x)
     })
 }
 

@@ -281,6 +281,36 @@ impl MaskTiles {
         Self::from_rows(mask.extent(), mask.bytes())
     }
 
+    /// Every pixel 255. Tiles share their bytes, so its size in memory does not depend on the extent.
+    pub fn full(extent: Extent) -> Self {
+        let mut grid = Self::new(extent);
+        let mut made: Vec<(Extent, Arc<Tile>)> = Vec::new();
+        for (column, row) in grid.tiles_in(extent.bounds()) {
+            let inside = grid.tile_bounds(column, row).extent();
+            let known = made.iter().find(|(size, _)| *size == inside).map(|(_, tile)| tile.clone());
+            let tile = known.unwrap_or_else(|| {
+                let tile = Arc::new(Tile::from_bytes(full_tile(inside)));
+                made.push((inside, tile.clone()));
+                tile
+            });
+            let index = grid.index(column, row);
+            grid.tiles[index] = Some(tile);
+        }
+        grid
+    }
+
+    /// 255 minus every pixel.
+    pub fn inverted(&self) -> Self {
+        let mut inverted = Self::full(self.extent);
+        for (column, row) in self.tiles_in(self.extent.bounds()) {
+            let Some(tile) = self.tile(column, row) else { continue };
+            // Beyond the extent both are 0 and stay so.
+            let pixels = inverted.tile_mut(column, row).iter_mut().zip(tile.bytes());
+            pixels.for_each(|(full, value)| *full -= value);
+        }
+        inverted
+    }
+
     /// The whole mask in one buffer.
     pub fn to_mask(&self) -> Mask {
         self.crop(self.extent.bounds())
@@ -290,4 +320,31 @@ impl MaskTiles {
     pub fn crop(&self, bounds: Bounds) -> Mask {
         Mask::from_raw(bounds.extent(), self.read(bounds)).unwrap_or_default()
     }
+
+    /// The smallest rectangle around every pixel that is not zero; `None` when there is none.
+    pub fn bounding_box(&self) -> Option<Bounds> {
+        let mut found = Bounds::default();
+        // From the outside inwards: tiles inside what is already found need no look.
+        let rows = (0..self.rows().div_ceil(2)).flat_map(|i| [i, self.rows() - 1 - i]);
+        for (column, row) in rows.flat_map(|row| (0..self.columns).map(move |c| (c, row))) {
+            let bounds = self.tile_bounds(column, row);
+            if self.tile(column, row).is_some() && found.union(bounds) != found {
+                let inside = self.crop(bounds).bounding_box().unwrap_or_default();
+                found = found.union(Bounds {
+                    x: inside.x + bounds.x,
+                    y: inside.y + bounds.y,
+                    ..inside
+                });
+            }
+        }
+        (!found.is_empty()).then_some(found)
+    }
+}
+
+/// A tile that is 255 inside the extent and zero beyond it.
+fn full_tile(inside: Extent) -> Box<[u8]> {
+    let mut bytes = vec![0; MaskTiles::TILE_BYTES].into_boxed_slice();
+    let rows = bytes.chunks_exact_mut(TILE_SIDE as usize).take(inside.height as usize);
+    rows.for_each(|row| row[..inside.width as usize].fill(255));
+    bytes
 }

@@ -81,6 +81,9 @@ macro_rules! buffer {
             pub fn crop(&self, bounds: Bounds) -> Self {
                 let mut out = Self::new(bounds.extent());
                 let inside = bounds.intersect(self.extent.bounds());
+                if inside.is_empty() {
+                    return out;
+                }
                 for y in inside.y..inside.bottom() {
                     let from = inside.x as usize * $channels;
                     let to = (inside.x - bounds.x) as usize * $channels;

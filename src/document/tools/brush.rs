@@ -2,7 +2,7 @@
 
 use super::{Phase, PointerEvent, Tool};
 use crate::{
-    document::{Brush, Document, Effects, stroke::Stroke, sweep::BrushMode},
+    document::{Brush, Document, Effects, brush::BrushMode, stroke::Stroke},
     geometry::Point,
 };
 
@@ -95,8 +95,8 @@ impl Tool for BrushTool {
 
 /// The event with its numbers in range; `None` if its position is not a number.
 fn sane(event: PointerEvent) -> Option<PointerEvent> {
-    /// Further out than any picture reaches, and near enough for exact arithmetic.
-    const FAR: f32 = 1e6;
+    /// Further out than any screen reaches, and near enough for f32 to tell parts of a pixel.
+    const FAR: f32 = 1e5;
     let Point { x, y } = event.position;
     let pressure = if event.pressure.is_nan() { 1.0 } else { event.pressure.clamp(0.0, 1.0) };
     (!x.is_nan() && !y.is_nan()).then(|| PointerEvent {

@@ -6,7 +6,7 @@ mod brush;
 use serde::{Deserialize, Serialize};
 
 pub use self::brush::BrushTool;
-pub use super::sweep::BrushMode;
+pub use super::brush::BrushMode;
 use super::{Document, Effects};
 use crate::geometry::Point;
 

@@ -1,1 +1,28 @@
 //! Sampling: schedulers, noise, guidance, latent preview and the denoising loop.
+//!
+//! The promise of this room: for the same seed, model, picture, mask and settings, the same
+//! picture as the Hugging Face `diffusers` pipelines give with a `torch.Generator("cpu")`. It knows
+//! the networks only through [`Denoiser`] and [`Decoder`], so that its tests can script them.
+
+mod error;
+pub mod guidance;
+pub mod image_to_image;
+pub mod inpaint;
+pub mod latents;
+pub mod noise;
+pub mod observer;
+pub mod pipeline;
+pub mod preview;
+pub mod schedulers;
+pub mod text_to_image;
+
+pub use error::{Error, Result};
+pub use image_to_image::{ImageToImage, image_to_image};
+pub use inpaint::{Inpaint, inpaint};
+pub use latents::Posterior;
+pub use noise::NoiseSource;
+pub use observer::{Cancelled, Observer, StepInfo};
+pub use pipeline::{Decoder, Denoiser, DenoiserInput, Prompt, Run, Sampling, decode};
+pub use preview::LinearPreview;
+pub use schedulers::{Scheduler, SchedulerConfig};
+pub use text_to_image::{TextToImage, text_to_image};

@@ -1,0 +1,92 @@
+//! What latents are prepared from: posteriors, masks, and the strength.
+
+use candle_core::{DType, Result as TensorResult, Tensor};
+
+use super::{Error, NoiseSource, Result};
+
+/// What an autoencoder says about a picture: a normal distribution over latents, which the
+/// pipelines draw from. Not yet multiplied by the scaling factor.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// [B, C, h, w], f32.
+    pub mean: Tensor,
+    /// Standard deviation, same shape.
+    pub std: Tensor,
+}
+
+/// Beyond this a logarithm of a variance is noise of the network's own.
+const LOGVAR_RANGE: (f64, f64) = (-30.0, 20.0);
+
+impl Posterior {
+    /// From the encoder's output [B, 2C, h, w]: means, then logarithms of variances.
+    pub fn from_moments(moments: &Tensor) -> TensorResult<Self> {
+        let halves = moments.to_dtype(DType::F32)?.chunk(2, 1)?;
+        let logvar = halves[1].clamp(LOGVAR_RANGE.0, LOGVAR_RANGE.1)?;
+        Ok(Self { mean: halves[0].contiguous()?, std: (logvar * 0.5)?.exp()? })
+    }
+
+    /// One draw, not yet scaled.
+    pub fn sample(&self, noise: &mut dyn NoiseSource) -> TensorResult<Tensor> {
+        let draw = noise.randn(self.mean.shape().clone(), self.mean.device(), DType::F32)?;
+        &self.mean + (&self.std * draw)?
+    }
+}
+
+/// A mask as the pipelines take it: below one half keeps the picture (0), the rest repaints it
+/// (1). A soft edge is lost here, by the reference's choice.
+pub fn binarised(mask: &Tensor) -> TensorResult<Tensor> {
+    mask.ge(0.5)?.to_dtype(DType::F32)
+}
+
+/// The picture [B, 3, H, W] in [-1, 1] with middle grey (0) where `mask` [B|1, 1, H, W] repaints.
+pub fn masked_picture(picture: &Tensor, mask: &Tensor) -> TensorResult<Tensor> {
+    picture.broadcast_mul(&mask.lt(0.5)?.to_dtype(picture.dtype())?)
+}
+
+/// The mask [B, 1, H, W] at the size of the latents, by the nearest pixel at floor(i * in / out).
+pub fn latent_mask(mask: &Tensor, height: usize, width: usize) -> TensorResult<Tensor> {
+    let (_, _, in_height, in_width) = mask.dims4()?;
+    let rows = nearest(in_height, height, mask.device())?;
+    let columns = nearest(in_width, width, mask.device())?;
+    mask.index_select(&rows, 2)?.index_select(&columns, 3)
+}
+
+fn nearest(from: usize, to: usize, device: &candle_core::Device) -> TensorResult<Tensor> {
+    // In f32, as the reference computes its indices.
+    let scale = from as f32 / to as f32;
+    let at = |i: usize| ((i as f32 * scale) as usize).min(from.saturating_sub(1)) as u32;
+    Tensor::from_iter((0..to).map(at), device)
+}
+
+/// `batch` copies of a tensor with one entry, or as many as make up `batch`.
+pub fn repeated(tensor: &Tensor, batch: usize) -> Result<Tensor> {
+    let have = tensor.dim(0)?;
+    if have == batch {
+        return Ok(tensor.clone());
+    }
+    if have == 0 || batch % have != 0 {
+        let text = format!("{have} pictures cannot be repeated to make a batch of {batch}");
+        return Err(Error::Invalid(text));
+    }
+    let copies = vec![tensor; batch / have];
+    Ok(Tensor::cat(&copies, 0)?)
+}
+
+/// How many of `steps` are left out at the beginning for a strength from 0 to 1: the product is
+/// truncated, so that 50 steps at 0.58 run 28.
+///
+/// # Errors
+/// If the strength is out of range, or leaves no step at all.
+pub fn skipped_steps(steps: usize, strength: f64) -> Result<usize> {
+    if !(0.0..=1.0).contains(&strength) {
+        return Err(Error::Invalid(format!("strength is {strength}, but must be from 0 to 1")));
+    }
+    let run = ((steps as f64 * strength) as usize).min(steps);
+    if run == 0 {
+        let text = format!(
+            "a strength of {strength} leaves none of {steps} steps to run; raise the strength or the steps"
+        );
+        return Err(Error::Invalid(text));
+    }
+    Ok(steps - run)
+}

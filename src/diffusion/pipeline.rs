@@ -1,0 +1,268 @@
+//! The denoising loop that all pipelines share, and what it asks of networks.
+
+use std::ops::ControlFlow;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{
+    Cancelled, Error, NoiseSource, Observer, Result, Scheduler, StepInfo, guidance,
+    latents::{repeated, skipped_steps},
+    schedulers::StepContext,
+};
+
+/// One evaluation of the network.
+pub struct DenoiserInput<'a> {
+    /// [B, in_channels, h, w], f32; the network casts it to its own format.
+    pub sample: &'a Tensor,
+    /// In training timesteps; may be fractional.
+    pub timestep: f64,
+    /// The encoded prompt, [B, tokens, width].
+    pub context: &'a Tensor,
+    /// The embedded guidance scale [B, guidance_embedding_dim], for networks that take one.
+    pub guidance_embedding: Option<&'a Tensor>,
+}
+
+/// The network that predicts noise (or what its scheduler's `prediction_type` says).
+pub trait Denoiser {
+    /// 4 for plain models, 9 for those made for inpainting.
+    fn in_channels(&self) -> usize;
+
+    /// The width of the guidance embedding of models distilled with it (LCM); others have none.
+    fn guidance_embedding_dim(&self) -> Option<usize> {
+        None
+    }
+
+    /// The prediction, [B, 4, h, w].
+    fn predict(&self, input: DenoiserInput<'_>) -> candle_core::Result<Tensor>;
+}
+
+/// The half of an autoencoder that makes pictures.
+pub trait Decoder {
+    /// What latents are multiplied by after encoding (0.18215 for Stable Diffusion 1 and 2).
+    fn scaling_factor(&self) -> f64;
+
+    /// Unscaled latents [B, C, h, w] to a picture [B, 3, H, W], about [-1, 1].
+    fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// The settings that all pipelines share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// 1 or more.
+    pub num_inference_steps: usize,
+    /// How much of the schedule runs, 0 to 1; text-to-image always runs all of it.
+    pub strength: f64,
+    /// 1 or less runs without guidance.
+    pub guidance_scale: f64,
+    /// Phi, 0 to 1.
+    pub guidance_rescale: f64,
+    /// DDIM's eta, 0 to 1.
+    pub eta: f64,
+    /// Pictures in one batch, 1 or more. One generator draws the noise of all in one call.
+    pub num_images_per_prompt: usize,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            num_inference_steps: 50,
+            strength: 1.0,
+            guidance_scale: 7.5,
+            guidance_rescale: 0.0,
+            eta: 0.0,
+            num_images_per_prompt: 1,
+        }
+    }
+}
+
+/// The encoded prompt, one entry each ([1, tokens, width]); repeated for every picture.
+#[derive(Clone)]
+pub struct Prompt {
+    pub cond: Tensor,
+    /// Needed where there is guidance.
+    pub uncond: Option<Tensor>,
+}
+
+/// Latents to a float picture [B, 3, H, W], before any clamp.
+pub fn decode(decoder: &dyn Decoder, latents: &Tensor) -> Result<Tensor> {
+    Ok(decoder.decode(&(latents / decoder.scaling_factor())?)?.to_dtype(DType::F32)?)
+}
+
+/// The moving parts of a run, borrowed for its length.
+pub struct Run<'a> {
+    pub denoiser: &'a dyn Denoiser,
+    pub scheduler: &'a mut dyn Scheduler,
+    pub noise: &'a mut dyn NoiseSource,
+    pub observer: &'a mut dyn Observer,
+    pub device: &'a Device,
+}
+
+/// What a pipeline adds to the plain loop.
+#[derive(Default)]
+pub(super) struct Extras<'a> {
+    /// Mask and masked picture [B, 5, h, w], appended to the latents' channels.
+    pub channels: Option<Tensor>,
+    /// Applied to the latents after each step.
+    pub after_step: Option<AfterStep<'a>>,
+}
+
+/// The latents after a step, and the next timestep if there is one, to the latents to go on with.
+pub(super) type AfterStep<'a> =
+    Box<dyn Fn(&dyn Scheduler, Tensor, Option<f64>) -> Result<Tensor> + 'a>;
+
+impl Run<'_> {
+    /// Lays out the schedule; gives the timesteps that run at this strength.
+    pub(super) fn timesteps(&mut self, sampling: &Sampling, partial: bool) -> Result<Vec<f64>> {
+        check(sampling)?;
+        self.heed(ControlFlow::Continue(()))?;
+        self.scheduler.set_timesteps(sampling.num_inference_steps)?;
+        if !partial {
+            return Ok(self.scheduler.timesteps().to_vec());
+        }
+        let skipped = skipped_steps(sampling.num_inference_steps, sampling.strength)?;
+        let begin = skipped * self.scheduler.order();
+        self.scheduler.set_begin_index(begin);
+        match self.scheduler.timesteps().get(begin..) {
+            Some(timesteps) if !timesteps.is_empty() => Ok(timesteps.to_vec()),
+            _ => Err(Error::Invalid("no timestep is left to run; raise the strength".into())),
+        }
+    }
+
+    /// Runs the network down `timesteps` and gives the last latents.
+    pub(super) fn denoise(
+        &mut self,
+        mut latents: Tensor,
+        timesteps: &[f64],
+        prompt: &Prompt,
+        sampling: &Sampling,
+        extras: &Extras<'_>,
+    ) -> Result<Tensor> {
+        let conditioning = Conditioning::new(self.denoiser, prompt, sampling, extras, self.device)?;
+        self.heed(ControlFlow::Continue(()))?;
+        for (index, &timestep) in timesteps.iter().enumerate() {
+            let input = self.scheduler.scale_model_input(&latents, timestep)?;
+            let prediction = conditioning.predict(self.denoiser, &input, timestep)?;
+            let context = StepContext { eta: sampling.eta, noise: self.noise };
+            let output = self.scheduler.step(&prediction, timestep, &latents, context)?;
+            latents = match &extras.after_step {
+                Some(hook) => {
+                    hook(self.scheduler, output.prev_sample, timesteps.get(index + 1).copied())?
+                }
+                None => output.prev_sample,
+            };
+            let info = StepInfo {
+                index,
+                total: timesteps.len(),
+                timestep,
+                latents: &latents,
+                predicted_x0: output.pred_original_sample.as_ref(),
+            };
+            let flow = self.observer.step(info);
+            self.heed(flow)?;
+        }
+        Ok(latents)
+    }
+
+    fn heed(&mut self, flow: ControlFlow<Cancelled>) -> Result<()> {
+        match flow {
+            ControlFlow::Break(cancelled) => Err(cancelled.into()),
+            ControlFlow::Continue(()) => match self.observer.check() {
+                ControlFlow::Break(cancelled) => Err(cancelled.into()),
+                ControlFlow::Continue(()) => Ok(()),
+            },
+        }
+    }
+
+    /// Fresh noise for `shape`, in f32.
+    pub(super) fn randn(&mut self, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.noise.randn(shape.into(), self.device, DType::F32)?)
+    }
+}
+
+/// What the network is told besides the latents, made once before the loop.
+struct Conditioning {
+    context: Tensor,
+    /// Already doubled where there is guidance.
+    channels: Option<Tensor>,
+    guidance_embedding: Option<Tensor>,
+    guided: bool,
+    guidance_scale: f64,
+    guidance_rescale: f64,
+}
+
+impl Conditioning {
+    fn new(
+        denoiser: &dyn Denoiser,
+        prompt: &Prompt,
+        sampling: &Sampling,
+        extras: &Extras<'_>,
+        device: &Device,
+    ) -> Result<Self> {
+        let batch = sampling.num_images_per_prompt;
+        let embedded = denoiser.guidance_embedding_dim();
+        let guided = guidance::is_guided(sampling.guidance_scale) && embedded.is_none();
+        let guidance_embedding = embedded
+            .map(|dim| guidance::embedding(sampling.guidance_scale, dim, batch, device))
+            .transpose()?;
+        let channels = match &extras.channels {
+            Some(channels) if guided => Some(guidance::doubled(channels)?),
+            channels => channels.clone(),
+        };
+        Ok(Self {
+            context: context(prompt, batch, guided)?,
+            channels,
+            guidance_embedding,
+            guided,
+            guidance_scale: sampling.guidance_scale,
+            guidance_rescale: sampling.guidance_rescale,
+        })
+    }
+
+    /// The prediction for `input` [B, 4, h, w], guided.
+    fn predict(&self, denoiser: &dyn Denoiser, input: &Tensor, timestep: f64) -> Result<Tensor> {
+        let mut sample = if self.guided { guidance::doubled(input)? } else { input.clone() };
+        if let Some(channels) = &self.channels {
+            sample = Tensor::cat(&[&sample, channels], 1)?;
+        }
+        let input = DenoiserInput {
+            sample: &sample,
+            timestep,
+            context: &self.context,
+            guidance_embedding: self.guidance_embedding.as_ref(),
+        };
+        let prediction = denoiser.predict(input)?.to_dtype(DType::F32)?;
+        if !self.guided {
+            return Ok(prediction);
+        }
+        Ok(guidance::guide(&prediction, self.guidance_scale, self.guidance_rescale)?)
+    }
+}
+
+/// The encoded prompt for every batch entry, those without it first.
+fn context(prompt: &Prompt, batch: usize, guided: bool) -> Result<Tensor> {
+    let cond = repeated(&prompt.cond, batch)?;
+    match (&prompt.uncond, guided) {
+        (_, false) => Ok(cond),
+        (Some(uncond), true) => Ok(Tensor::cat(&[&repeated(uncond, batch)?, &cond], 0)?),
+        (None, true) => Err(Error::Invalid("guidance needs an encoded negative prompt".into())),
+    }
+}
+
+fn check(sampling: &Sampling) -> Result<()> {
+    let bad = |text: String| Err(Error::Invalid(text));
+    if sampling.num_inference_steps == 0 {
+        return bad("the number of steps is 0, but must be 1 or more".into());
+    }
+    if sampling.num_images_per_prompt == 0 {
+        return bad("the number of pictures is 0, but must be 1 or more".into());
+    }
+    if !sampling.guidance_scale.is_finite() {
+        return bad(format!("the guidance scale is {}", sampling.guidance_scale));
+    }
+    for (what, value) in [("eta", sampling.eta), ("guidance rescale", sampling.guidance_rescale)] {
+        if !(0.0..=1.0).contains(&value) {
+            return bad(format!("{what} is {value}, but must be from 0 to 1"));
+        }
+    }
+    Ok(())
+}

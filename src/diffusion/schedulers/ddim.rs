@@ -1,0 +1,106 @@
+//! DDIM: Song et al. 2020, "Denoising diffusion implicit models". Formula numbers are the paper's.
+
+use candle_core::{DType, Tensor};
+
+use super::{
+    Scheduler, StepContext, StepOutput,
+    alphas::Alphas,
+    beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
+    config::Reader,
+    prediction::{Limit, Prediction, combined},
+    spacing::{Spacing, leading, linspace, reversed, rounded, trailing},
+};
+use crate::diffusion::Result;
+
+pub(super) struct Ddim {
+    alphas: Alphas,
+    prediction: Prediction,
+    limit: Limit,
+    spacing: Spacing,
+    steps_offset: usize,
+    timesteps: Vec<f64>,
+    /// Training timesteps between two steps.
+    stride: i64,
+}
+
+impl Ddim {
+    pub const CLASS: &'static str = "DDIMScheduler";
+
+    pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
+        let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Exact)?;
+        let clip = Limit::read_clip(reader, true)?;
+        Ok(Self {
+            alphas: Alphas::read(reader, train, true)?,
+            prediction: Prediction::read(reader)?,
+            limit: Limit::read_threshold(reader, clip)?,
+            spacing: Spacing::read(reader, Spacing::Leading)?,
+            steps_offset: reader.usize("steps_offset", 0)?,
+            timesteps: Vec::new(),
+            stride: 0,
+        })
+    }
+}
+
+impl Scheduler for Ddim {
+    fn class_name(&self) -> &'static str {
+        Self::CLASS
+    }
+
+    fn set_timesteps(&mut self, steps: usize) -> Result<()> {
+        self.alphas.check_steps(steps)?;
+        let total = self.alphas.len();
+        self.stride = (total / steps) as i64;
+        self.timesteps = match self.spacing {
+            Spacing::Linspace => reversed(rounded(linspace(0.0, (total - 1) as f64, steps))),
+            Spacing::Leading => leading(steps, total / steps, self.steps_offset),
+            Spacing::Trailing => trailing(total, total, steps),
+        };
+        self.alphas.check_timesteps(&self.timesteps)
+    }
+
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    /// Steps are found by their timestep alone.
+    fn set_begin_index(&mut self, _: usize) {}
+
+    fn init_noise_sigma(&self) -> f64 {
+        1.0
+    }
+
+    fn scale_model_input(&mut self, sample: &Tensor, _: f64) -> Result<Tensor> {
+        Ok(sample.clone())
+    }
+
+    fn step(
+        &mut self,
+        model_output: &Tensor,
+        timestep: f64,
+        sample: &Tensor,
+        context: StepContext<'_>,
+    ) -> Result<StepOutput> {
+        let timestep = timestep as i64;
+        let (alpha, alpha_prev) =
+            (self.alphas.at(timestep), self.alphas.at(timestep - self.stride));
+        let (root, noise_root) = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        let picture = self.prediction.picture(model_output, sample, root, noise_root)?;
+        let noise = self.prediction.noise(model_output, sample, root, noise_root)?;
+        let picture = self.limit.apply(picture)?;
+        // Formula 16.
+        let variance = (1.0 - alpha_prev) / (1.0 - alpha) * (1.0 - alpha / alpha_prev);
+        let deviation = context.eta as f32 * variance.sqrt();
+        // Formula 12.
+        let direction = (1.0 - alpha_prev - deviation * deviation).sqrt();
+        let mut prev = combined(&[(alpha_prev.sqrt(), &picture), (direction, &noise)])?;
+        if context.eta > 0.0 {
+            let fresh = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            prev = (prev + (fresh * f64::from(deviation))?)?;
+        }
+        Ok(StepOutput { prev_sample: prev, pred_original_sample: Some(picture) })
+    }
+
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.alphas.add_noise(original, noise, timestep)
+    }
+}

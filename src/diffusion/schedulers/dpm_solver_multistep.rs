@@ -1,0 +1,194 @@
+//! DPM-Solver and DPM-Solver++, multi-step: Lu et al. 2022, "DPM-Solver" and "DPM-Solver++: fast
+//! solver for guided sampling of diffusion probabilistic models"; and their stochastic forms.
+
+use std::collections::VecDeque;
+
+use candle_core::{DType, Tensor};
+
+use super::{
+    Scheduler, StepContext, StepOutput,
+    beta_schedule::{BetaSchedule, DDPM_BETAS, TrainSchedule, ZeroSnr},
+    config::Reader,
+    dpm_coefficients::{Algorithm, Coefficients, SolverType},
+    lambda::LambdaTrack,
+    prediction::{Limit, Prediction, combined},
+    sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
+    spacing::rounded,
+};
+use crate::diffusion::Result;
+
+/// With fewer steps than this, the last ones fall back to lower orders.
+const FEW_STEPS: usize = 15;
+
+pub(super) struct DpmSolverMultistep {
+    /// Of training, rising.
+    table: Vec<f32>,
+    schedule: BetaSchedule,
+    prediction: Prediction,
+    limit: Limit,
+    algorithm: Algorithm,
+    solver: SolverType,
+    solver_order: usize,
+    lower_order_final: bool,
+    euler_at_final: bool,
+    spread: Spread,
+    final_sigma: FinalSigma,
+    /// Timesteps with a lower lambda are left out.
+    lambda_min_clipped: f64,
+    track: LambdaTrack,
+    /// The last predictions (pictures, or noises for the original DPM-Solver), newest first.
+    history: VecDeque<Tensor>,
+    /// Steps so far, `solver_order` at most.
+    lower_order_nums: usize,
+}
+
+impl DpmSolverMultistep {
+    pub const CLASS: &'static str = "DPMSolverMultistepScheduler";
+
+    pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
+        let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Clamped)?;
+        refuse_flow(reader)?;
+        reader.absent("variance_type")?;
+        reader.only("use_lu_lambdas", false)?;
+        let solver_order = reader.usize("solver_order", 2)?;
+        if !(1..=3).contains(&solver_order) {
+            return Err(reader.error("solver_order", "1, 2 or 3"));
+        }
+        let algorithm = Algorithm::read(reader)?;
+        let final_sigma = FinalSigma::read(reader)?;
+        if !algorithm.predicts_pictures() && final_sigma == FinalSigma::Zero {
+            let expected = "\"sigma_min\" with this algorithm_type";
+            return Err(reader.error("final_sigmas_type", expected));
+        }
+        if algorithm == Algorithm::SdeNoise && solver_order == 3 {
+            return Err(reader.error("solver_order", "1 or 2 with \"sde-dpmsolver\""));
+        }
+        Ok(Self {
+            table: train.sigmas(),
+            schedule: train.schedule,
+            prediction: Prediction::read(reader)?,
+            limit: Limit::read_threshold(reader, Limit::None)?,
+            algorithm,
+            solver: SolverType::read(reader)?,
+            solver_order,
+            lower_order_final: reader.bool("lower_order_final", true)?,
+            euler_at_final: reader.bool("euler_at_final", false)?,
+            spread: Spread::read(reader)?,
+            final_sigma,
+            lambda_min_clipped: reader.f64("lambda_min_clipped", f64::NEG_INFINITY)?,
+            track: LambdaTrack::read(reader)?,
+            history: VecDeque::new(),
+            lower_order_nums: 0,
+        })
+    }
+
+    /// How many training timesteps have a lambda of `lambda_min_clipped` or more.
+    fn usable_timesteps(&self) -> usize {
+        let lambda = |sigma: &&f32| f64::from(-sigma.ln()) >= self.lambda_min_clipped;
+        self.table.iter().filter(lambda).count()
+    }
+
+    /// The order that this step can have: what came before, and what comes after, limit it.
+    fn order_at(&self, index: usize) -> usize {
+        let steps = self.track.timesteps().len();
+        let few = self.lower_order_final && steps < FEW_STEPS;
+        let last = index + 1 == steps
+            && (self.euler_at_final || few || self.final_sigma == FinalSigma::Zero);
+        let order = self.solver_order.min(self.lower_order_nums + 1);
+        match () {
+            () if last => 1,
+            () if few && index + 2 == steps => order.min(2),
+            () => order,
+        }
+    }
+}
+
+/// Keys of flow matching models, which these classes share with the diffusion models.
+pub(super) fn refuse_flow(reader: &mut Reader<'_>) -> Result<()> {
+    reader.only("use_flow_sigmas", false)?;
+    reader.only("use_dynamic_shifting", false)?;
+    // Without effect while the two are off.
+    reader.f64("flow_shift", 1.0)?;
+    reader.choice("time_shift_type", &[("exponential", ())], ())
+}
+
+impl Scheduler for DpmSolverMultistep {
+    fn class_name(&self) -> &'static str {
+        Self::CLASS
+    }
+
+    fn set_timesteps(&mut self, steps: usize) -> Result<()> {
+        let mut timesteps = self.track.spaced(steps, self.usable_timesteps(), self.table.len())?;
+        let (max, min) = (self.table[self.table.len() - 1], self.table[0]);
+        let sigmas = match self.spread.sigmas(f64::from(max), f64::from(min), steps) {
+            Some(sigmas) => {
+                timesteps = timesteps_of(&sigmas, &self.table);
+                if self.spread == Spread::Karras && self.schedule != BetaSchedule::SquaredCosine {
+                    timesteps = rounded(timesteps);
+                }
+                sigmas
+            }
+            None => interpolated(&timesteps, &self.table),
+        };
+        let last = self.final_sigma.value(f64::from(min));
+        self.track.lay_out(timesteps, with_final(&sigmas, last));
+        self.history.clear();
+        self.lower_order_nums = 0;
+        Ok(())
+    }
+
+    fn timesteps(&self) -> &[f64] {
+        self.track.timesteps()
+    }
+
+    fn set_begin_index(&mut self, index: usize) {
+        self.track.index.set_begin(index);
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        1.0
+    }
+
+    fn scale_model_input(&mut self, sample: &Tensor, _: f64) -> Result<Tensor> {
+        Ok(sample.clone())
+    }
+
+    fn step(
+        &mut self,
+        model_output: &Tensor,
+        timestep: f64,
+        sample: &Tensor,
+        context: StepContext<'_>,
+    ) -> Result<StepOutput> {
+        let index = self.track.locate(timestep);
+        let here = self.track.level(index);
+        let order = self.order_at(index);
+        let picture = self.prediction.picture(model_output, sample, here.alpha, here.sigma)?;
+        let picture = self.limit.apply(picture)?;
+        let converted = if self.algorithm.predicts_pictures() {
+            picture.clone()
+        } else if self.limit == Limit::None {
+            self.prediction.noise(model_output, sample, here.alpha, here.sigma)?
+        } else {
+            combined(&[(1.0 / here.sigma, sample), (-here.alpha / here.sigma, &picture)])?
+        };
+        self.history.push_front(converted);
+        self.history.truncate(self.solver_order);
+        let levels: Vec<_> =
+            (0..order).map(|back| self.track.level(index - back.min(index))).collect();
+        let next = self.track.level(index + 1);
+        let coefficients = Coefficients::new(self.algorithm, self.solver, next, &levels);
+        let mut prev_sample = coefficients.apply(sample, self.history.make_contiguous())?;
+        if self.algorithm.is_stochastic() {
+            let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            prev_sample = (prev_sample + (noise * f64::from(coefficients.noise))?)?;
+        }
+        self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);
+        self.track.index.advance();
+        Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
+    }
+
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.track.add_noise(original, noise, timestep)
+    }
+}

@@ -1,0 +1,88 @@
+//! Samplers: how to get from noise to a picture in few evaluations of the network. One file each,
+//! each a faithful double of the `diffusers` class of the same name: tables in the same precision,
+//! the same timesteps, the same draws of noise.
+
+mod alphas;
+mod beta_quantile;
+mod beta_schedule;
+mod config;
+mod ddim;
+mod dpm_coefficients;
+mod dpm_solver_multistep;
+mod euler;
+mod euler_ancestral;
+mod heun;
+mod lambda;
+mod lcm;
+mod pndm;
+mod prediction;
+mod registry;
+mod sigma_track;
+mod sigmas;
+mod spacing;
+mod step_index;
+mod unipc_coefficients;
+mod unipc_multistep;
+
+use candle_core::Tensor;
+
+pub use config::{PipelineKind, SchedulerConfig};
+pub use registry::{ALL, SchedulerInfo, build, find};
+
+use super::{NoiseSource, Result};
+
+/// What one step gives.
+pub struct StepOutput {
+    /// The latents at the next, lower noise level; same shape, f32.
+    pub prev_sample: Tensor,
+    /// The picture's latents as far as this step can tell, for previews.
+    pub pred_original_sample: Option<Tensor>,
+}
+
+/// What a step may draw on besides the network's prediction.
+pub struct StepContext<'a> {
+    /// DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM. Others pay no attention.
+    pub eta: f64,
+    /// Ancestral and stochastic samplers draw from it, in the order of the reference.
+    pub noise: &'a mut dyn NoiseSource,
+}
+
+/// A sampler. Call order: `set_timesteps`, maybe `set_begin_index`, then for each timestep
+/// `scale_model_input` and `step`, in order. Tensors are f32.
+pub trait Scheduler: Send {
+    /// The name of the class in `diffusers`.
+    fn class_name(&self) -> &'static str;
+
+    /// Timesteps per sampling step: 2 for second-order samplers that evaluate twice.
+    fn order(&self) -> usize {
+        1
+    }
+
+    /// Lays out the timesteps for `num_inference_steps` (1 or more) and forgets any past run.
+    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
+
+    /// Noise levels in training timesteps, falling; fractional for some.
+    fn timesteps(&self) -> &[f64];
+
+    /// Where in `timesteps` the run starts (not 0 when the strength is below 1).
+    fn set_begin_index(&mut self, index: usize);
+
+    /// The standard deviation of the noise to start from.
+    fn init_noise_sigma(&self) -> f64;
+
+    /// The latents as the network wants to see them at `timestep`.
+    fn scale_model_input(&mut self, sample: &Tensor, timestep: f64) -> Result<Tensor>;
+
+    /// One step down. `model_output` is the (guided) prediction for `sample` at `timestep`.
+    fn step(
+        &mut self,
+        model_output: &Tensor,
+        timestep: f64,
+        sample: &Tensor,
+        context: StepContext<'_>,
+    ) -> Result<StepOutput>;
+
+    /// Clean latents brought to the noise level of `timestep`. Schedulers that keep a step index
+    /// take the level of the step that comes next, as the reference does.
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor>;
+}

@@ -1,0 +1,246 @@
+//! Schedulers by name: the class's own, with or without "Scheduler", or what artists call it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    PipelineKind, Scheduler, SchedulerConfig, config::Reader, ddim::Ddim,
+    dpm_solver_multistep::DpmSolverMultistep, euler::Euler, euler_ancestral::EulerAncestral,
+    heun::Heun, lcm::Lcm, pndm::Pndm, unipc_multistep::UniPcMultistep,
+};
+use crate::diffusion::{Error, Result};
+
+/// A scheduler as a person chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulerInfo {
+    /// What [`build`] takes and a request stores.
+    pub id: &'static str,
+    /// For a list.
+    pub label: &'static str,
+    /// One line on when to take it.
+    pub about: &'static str,
+    class: &'static str,
+    options: &'static [(&'static str, Choice)],
+}
+
+/// A configuration value that an artist's name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Yes,
+    Word(&'static str),
+}
+
+impl Choice {
+    fn value(self) -> Value {
+        match self {
+            Self::Yes => json!(true),
+            Self::Word(word) => json!(word),
+        }
+    }
+}
+
+const KARRAS: (&str, Choice) = ("use_karras_sigmas", Choice::Yes);
+const PLUS_PLUS: (&str, Choice) = ("algorithm_type", Choice::Word("dpmsolver++"));
+const SDE: (&str, Choice) = ("algorithm_type", Choice::Word("sde-dpmsolver++"));
+
+const fn info(
+    id: &'static str,
+    label: &'static str,
+    class: &'static str,
+    options: &'static [(&'static str, Choice)],
+    about: &'static str,
+) -> SchedulerInfo {
+    SchedulerInfo { id, label, about, class, options }
+}
+
+/// All there is, in the order of a list.
+pub const ALL: &[SchedulerInfo] = &[
+    info(
+        "dpm++ 2m karras",
+        "DPM++ 2M Karras",
+        DpmSolverMultistep::CLASS,
+        &[PLUS_PLUS, KARRAS],
+        "Clean after 20 steps; the usual choice",
+    ),
+    info(
+        "dpm++ 2m",
+        "DPM++ 2M",
+        DpmSolverMultistep::CLASS,
+        &[PLUS_PLUS],
+        "Clean after 20 to 25 steps",
+    ),
+    info(
+        "dpm++ 2m sde karras",
+        "DPM++ 2M SDE Karras",
+        DpmSolverMultistep::CLASS,
+        &[SDE, KARRAS],
+        "Rich detail from noise at each step; 25 steps or more",
+    ),
+    info(
+        "dpm++ 2m sde",
+        "DPM++ 2M SDE",
+        DpmSolverMultistep::CLASS,
+        &[SDE],
+        "Noise at each step; 25 steps or more",
+    ),
+    info("euler", "Euler", Euler::CLASS, &[], "Plain and predictable; 25 steps"),
+    info("euler karras", "Euler Karras", Euler::CLASS, &[KARRAS], "Euler, more steps at the end"),
+    info(
+        "euler a",
+        "Euler ancestral",
+        EulerAncestral::CLASS,
+        &[],
+        "Lively; more steps keep changing the picture",
+    ),
+    info("unipc", "UniPC", UniPcMultistep::CLASS, &[], "Good with few steps: 10 to 15"),
+    info(
+        "unipc karras",
+        "UniPC Karras",
+        UniPcMultistep::CLASS,
+        &[KARRAS],
+        "UniPC, more steps at the end",
+    ),
+    info("heun", "Heun", Heun::CLASS, &[], "Exact; each step costs two"),
+    info("heun karras", "Heun Karras", Heun::CLASS, &[KARRAS], "Heun, more steps at the end"),
+    info("ddim", "DDIM", Ddim::CLASS, &[], "The classic; 50 steps, noise by eta"),
+    info(
+        "plms",
+        "PLMS",
+        Pndm::CLASS,
+        &[("skip_prk_steps", Choice::Yes)],
+        "What Stable Diffusion 1 shipped with; 50 steps",
+    ),
+    info(
+        "pndm",
+        "PNDM",
+        Pndm::CLASS,
+        &[],
+        "PLMS; warmed up with Runge-Kutta steps where the model asks for it",
+    ),
+    info("lcm", "LCM", Lcm::CLASS, &[], "Only for LCM models: 4 to 8 steps, guidance 1 to 2"),
+];
+
+/// Names that the field knows, but this program does not have.
+const NOT_YET: &[&str] = &[
+    "ddpm",
+    "deis",
+    "deismultistep",
+    "lms",
+    "lmsdiscrete",
+    "kdpm2discrete",
+    "kdpm2ancestraldiscrete",
+    "dpm2",
+    "dpm2a",
+    "dpm++sde",
+    "dpm++2s",
+    "dpm++2sa",
+    "dpmsolversde",
+    "dpmsolversinglestep",
+    "edmeuler",
+    "edmdpmsolvermultistep",
+    "tcd",
+    "ipndm",
+    "sasolver",
+    "flowmatcheulerdiscrete",
+    "flowmatchheundiscrete",
+    "consistencymodels",
+    "ddiminverse",
+    "restart",
+];
+
+/// Names that mean the same, simplified as [`simplified`] does.
+const ALIASES: &[(&str, &str)] = &[
+    ("dpmpp2m", "dpm++ 2m"),
+    ("dpmpp2mkarras", "dpm++ 2m karras"),
+    ("dpmpp2msde", "dpm++ 2m sde"),
+    ("dpmpp2msdekarras", "dpm++ 2m sde karras"),
+    ("dpm++", "dpm++ 2m"),
+    ("eulerancestral", "euler a"),
+];
+
+/// The scheduler that a name means, if there is one.
+pub fn find(name: &str) -> Option<&'static SchedulerInfo> {
+    let name = simplified(name);
+    let by_id = |id: &str| ALL.iter().find(|info| simplified(info.id) == id);
+    let by_class =
+        || ALL.iter().filter(|info| simplified(info.class) == name).min_by_key(|i| i.options.len());
+    let by_alias = || {
+        let (_, id) = ALIASES.iter().find(|(alias, _)| *alias == name)?;
+        by_id(&simplified(id))
+    };
+    by_id(&name).or_else(by_class).or_else(by_alias)
+}
+
+/// Lower case, without spaces, `_`, `-` and the word "scheduler".
+fn simplified(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let kept: String = lower.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
+    kept.strip_suffix("scheduler").unwrap_or(&kept).to_owned()
+}
+
+/// The scheduler for a run.
+///
+/// `name` is a class or an artist's name, or `None` for the class that `config` names. `options`
+/// replace single keys of the configuration, whatever the name stands for.
+///
+/// # Errors
+/// An unknown name, a value that the class does not support, an option that it does not know.
+pub fn build(
+    config: &SchedulerConfig,
+    name: Option<&str>,
+    options: &BTreeMap<String, Value>,
+    pipeline: PipelineKind,
+) -> Result<Box<dyn Scheduler>> {
+    let (class, implied) = choose(config, name)?;
+    let mut config = config.corrected(class, pipeline);
+    for (key, choice) in implied {
+        config.values.insert((*key).into(), choice.value());
+    }
+    let config = config.overridden(options);
+    let mut reader = Reader::new(&config);
+    let scheduler = construct(class, &mut reader)?;
+    match options.keys().find(|key| !reader.known().contains(&key.as_str())) {
+        Some(key) => Err(Error::UnknownOption {
+            key: key.clone(),
+            scheduler: class.into(),
+            known: reader.known().join(", "),
+        }),
+        None => Ok(scheduler),
+    }
+}
+
+type Chosen = (&'static str, &'static [(&'static str, Choice)]);
+
+fn choose(config: &SchedulerConfig, name: Option<&str>) -> Result<Chosen> {
+    let Some(name) = name.or(config.class_name()) else {
+        let reason = "it names no `_class_name`; name a scheduler".into();
+        return Err(Error::ConfigFile { origin: config.origin.clone(), reason });
+    };
+    let info = find(name).ok_or_else(|| unknown(name))?;
+    // A class's name implies nothing, even where an artist's name shares the class.
+    let is_class = simplified(info.class) == simplified(name);
+    Ok((info.class, if is_class { &[] } else { info.options }))
+}
+
+fn unknown(name: &str) -> Error {
+    let known = ALL.iter().map(|info| info.id).collect::<Vec<_>>().join(", ");
+    if NOT_YET.contains(&simplified(name).as_str()) {
+        return Error::SchedulerNotYet { name: name.into(), known };
+    }
+    Error::UnknownScheduler { name: name.into(), known }
+}
+
+fn construct(class: &str, reader: &mut Reader<'_>) -> Result<Box<dyn Scheduler>> {
+    Ok(match class {
+        Ddim::CLASS => Box::new(Ddim::new(reader)?),
+        Pndm::CLASS => Box::new(Pndm::new(reader)?),
+        Euler::CLASS => Box::new(Euler::new(reader)?),
+        EulerAncestral::CLASS => Box::new(EulerAncestral::new(reader)?),
+        DpmSolverMultistep::CLASS => Box::new(DpmSolverMultistep::new(reader)?),
+        UniPcMultistep::CLASS => Box::new(UniPcMultistep::new(reader)?),
+        Heun::CLASS => Box::new(Heun::new(reader)?),
+        Lcm::CLASS => Box::new(Lcm::new(reader)?),
+        other => return Err(unknown(other)),
+    })
+}

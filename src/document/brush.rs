@@ -65,6 +65,7 @@ pub struct Brush {
     pub spacing: f32,
     /// Length in picture pixels of the string by which the pointer pulls the tip; 0 follows exactly.
     pub smoothing_px: f32,
+    /// What a pen's pressure scales.
     pub pressure: PressureTarget,
 }
 

@@ -67,7 +67,9 @@ pub struct Metadata {
 /// The picture and the mask at one moment. Cheap to make and to send; flattened where it is needed.
 #[derive(Clone)]
 pub struct Snapshot {
+    /// Without any staged result.
     pub picture: PictureTiles,
+    /// Same extent as the picture; a stroke that is being drawn is in it.
     pub mask: MaskTiles,
 }
 

@@ -24,8 +24,10 @@ pub enum Phase {
 /// Keys held while the pointer acts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modifiers {
+    /// Brush and eraser: a straight line from where the last stroke ended.
     pub shift: bool,
     pub alt: bool,
+    /// The command key on a Mac.
     pub ctrl: bool,
 }
 

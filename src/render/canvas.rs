@@ -66,7 +66,18 @@ impl CanvasRenderer {
     /// # Errors
     /// When the device refuses a shader.
     pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat) -> Result<Self, ShaderError> {
-        let sources = ShaderSources::for_this_build();
+        Self::with_shaders(device, target, ShaderSources::for_this_build())
+    }
+
+    /// As [`CanvasRenderer::new`], with shaders from a source of one's own.
+    ///
+    /// # Errors
+    /// When the device refuses a shader or a source is missing.
+    pub fn with_shaders(
+        device: &wgpu::Device,
+        target: wgpu::TextureFormat,
+        sources: ShaderSources,
+    ) -> Result<Self, ShaderError> {
         let layouts = Layouts::new(device);
         let pipelines = Pipelines::new(device, &layouts, &sources, target)?;
         let frame = uniform_buffer::<FrameUniform>(device, "frame");
@@ -88,6 +99,11 @@ impl CanvasRenderer {
             drawn: Drawn::default(),
             layouts,
         })
+    }
+
+    /// The format of the render targets it draws to.
+    pub fn target_format(&self) -> wgpu::TextureFormat {
+        self.target
     }
 
     /// Why a shader file that was changed on disk is not in use; the one before it is.
@@ -237,12 +253,13 @@ impl CanvasRenderer {
         }
         self.looked_at = Instant::now();
         if self.sources.changed() {
-            self.use_shaders(device);
+            self.reload_shaders(device);
         }
     }
 
-    /// Compiles the sources as they are now; on an error those in use stay.
-    fn use_shaders(&mut self, device: &wgpu::Device) {
+    /// Compiles the sources as they are now. On an error those in use stay, and
+    /// [`CanvasRenderer::shader_error`] tells it. Debug builds do this when a file changes.
+    pub fn reload_shaders(&mut self, device: &wgpu::Device) {
         match Pipelines::new(device, &self.layouts, &self.sources, self.target) {
             Ok(pipelines) => {
                 self.pipelines = pipelines;

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use super::{canvas::CanvasRenderer, scene::Scene};
 use crate::{geometry::Extent, pixels::Picture};
 
-/// The render target of [`render_to_picture`]: colours as they are, blended in sRGB, as in the
-/// windows of most systems.
+/// What a renderer for [`render_to_picture`] is best made for: colours as they are, blended in
+/// sRGB, as in the windows of most systems.
 pub const READBACK_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
 /// Why a frame could not be read back.
@@ -17,16 +17,21 @@ pub enum ReadbackError {
         "a frame of {extent} pixels cannot be drawn: this graphics device draws 1 to {limit} a side"
     )]
     Extent { extent: Extent, limit: u32 },
+    /// The renderer draws to something else than RGBA bytes.
+    #[error(
+        "frames of the format {0:?} cannot be read back: make the renderer for {READBACK_FORMAT:?}"
+    )]
+    Format(wgpu::TextureFormat),
     /// The device was lost, or waiting for it failed.
     #[error("the graphics device did not finish the frame: {0}")]
     Device(String),
 }
 
 /// Draws the scene into a texture of `extent` pixels and waits for its pixels: sRGB, opaque. The
-/// renderer must have been made for [`READBACK_FORMAT`].
+/// renderer must have been made for [`READBACK_FORMAT`] or its sRGB-encoding sibling.
 ///
 /// # Errors
-/// When the extent is impossible or the device fails.
+/// When the extent or the format is impossible or the device fails.
 pub fn render_to_picture(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
@@ -38,7 +43,11 @@ pub fn render_to_picture(
     if extent.is_empty() || extent.width.max(extent.height) > limit {
         return Err(ReadbackError::Extent { extent, limit });
     }
-    let target = create_target(device, extent);
+    let format = renderer.target_format();
+    if format.remove_srgb_suffix() != READBACK_FORMAT {
+        return Err(ReadbackError::Format(format));
+    }
+    let target = create_target(device, extent, format);
     let mut encoder = device.create_command_encoder(&Default::default());
     renderer.prepare(device, queue, &mut encoder, scene);
     paint_to(&mut encoder, renderer, &target);
@@ -48,7 +57,11 @@ pub fn render_to_picture(
     read(device, &buffer, extent, stride)
 }
 
-fn create_target(device: &wgpu::Device, extent: Extent) -> wgpu::Texture {
+fn create_target(
+    device: &wgpu::Device,
+    extent: Extent,
+    format: wgpu::TextureFormat,
+) -> wgpu::Texture {
     device.create_texture(&wgpu::TextureDescriptor {
         label: Some("readback"),
         size: wgpu::Extent3d {
@@ -59,7 +72,7 @@ fn create_target(device: &wgpu::Device, extent: Extent) -> wgpu::Texture {
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        format: READBACK_FORMAT,
+        format,
         usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
         view_formats: &[],
     })

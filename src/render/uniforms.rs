@@ -52,3 +52,72 @@ pub fn uniform_buffer<T: Pod>(device: &wgpu::Device, label: &str) -> wgpu::Buffe
         mapped_at_creation: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+    use crate::render::shaders::ShaderSources;
+
+    /// Name and byte offset of each member of a WGSL struct.
+    fn members(shader: &str, name: &str) -> Vec<(String, usize)> {
+        let text = ShaderSources::built_in().text(shader).unwrap();
+        let module = naga::front::wgsl::parse_str(&text).unwrap();
+        let (_, found) = module
+            .types
+            .iter()
+            .find(|(_, ty)| ty.name.as_deref() == Some(name))
+            .expect("the struct is in the shader");
+        let naga::TypeInner::Struct { members, .. } = &found.inner else { panic!("a struct") };
+        members.iter().map(|m| (m.name.clone().unwrap(), m.offset as usize)).collect()
+    }
+
+    macro_rules! assert_same_layout {
+        ($shader:literal, $name:literal, $rust:ty, $($field:ident),+) => {
+            let expected = [$((stringify!($field).to_owned(), offset_of!($rust, $field))),+];
+            assert_eq!(members($shader, $name), expected);
+        };
+    }
+
+    #[test]
+    fn structs_lie_as_the_shaders_read_them() {
+        assert_same_layout!(
+            "picture.wgsl",
+            "Frame",
+            FrameUniform,
+            origin,
+            size,
+            background,
+            overlay,
+            cursor,
+            zoom,
+            pixels_per_point,
+            wipe,
+            outline_phase,
+            blurred,
+            overlay_inverted,
+            target_is_linear,
+            padding
+        );
+        assert_same_layout!(
+            "picture.wgsl",
+            "Layer",
+            LayerUniform,
+            origin,
+            scale,
+            padding,
+            extent,
+            first_tile
+        );
+        assert_same_layout!(
+            "blur_vertical.wgsl",
+            "Box",
+            BoxUniform,
+            extent,
+            radius,
+            weight,
+            edge_weight
+        );
+    }
+}

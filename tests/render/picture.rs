@@ -1,0 +1,148 @@
+//! The picture at any zoom.
+
+use libtest_mimic::Trial;
+use overpaint::{
+    document::PictureTiles,
+    geometry::{Bounds, Extent},
+    pixels::Picture,
+    render::{Scene, Viewport},
+};
+
+use crate::{
+    gpu::{self, trial},
+    stage::{Stage, assert_same, difference, flat_picture, noisy_picture, scene, view},
+};
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        trial("one_to_one_is_byte_exact", one_to_one_is_byte_exact),
+        trial("one_to_one_on_a_dense_screen", one_to_one_on_a_dense_screen),
+        trial("enlarged_pixels_are_squares", enlarged_pixels_are_squares),
+        trial("tile_boundaries_do_not_show", tile_boundaries_do_not_show),
+        trial("reduced_pixels_are_means", reduced_pixels_are_means),
+        trial("transparency_shows_the_checkerboard", transparency_shows_the_checkerboard),
+        trial("around_the_picture_lies_the_background", around_the_picture_lies_the_background),
+        trial(
+            "a_target_that_encodes_srgb_shows_the_same",
+            a_target_that_encodes_srgb_shows_the_same,
+        ),
+    ]
+}
+
+fn one_to_one_is_byte_exact() {
+    let picture = noisy_picture(Extent::new(600, 300), 1);
+    let mut stage = Stage::new();
+    let mut scene = scene(&picture);
+    assert_same(&stage.draw(&scene), &picture, "at the corner");
+    scene.view = view(1.0, -250.3, -20.6);
+    let found = stage.draw(&scene).crop(Bounds::new(0, 0, 350, 279));
+    assert_same(&found, &picture.crop(Bounds::new(250, 21, 350, 279)), "moved by fractions");
+}
+
+fn one_to_one_on_a_dense_screen() {
+    let picture = noisy_picture(Extent::new(300, 280), 2);
+    let mut scene = scene(&picture);
+    scene.pixels_per_point = 1.5;
+    scene.view = view(1.0 / 1.5, 0.2, 0.0);
+    assert_same(&Stage::new().draw(&scene), &picture, "1.5 pixels a point");
+}
+
+fn enlarged_pixels_are_squares() {
+    let picture = noisy_picture(Extent::new(100, 80), 3);
+    let mut scene = scene(&picture);
+    scene.viewport_px = Viewport::whole(Extent::new(300, 240));
+    scene.view = view(3.0, 0.0, 0.0);
+    let found = Stage::new().draw(&scene);
+    let mut expected = Picture::new(Extent::new(300, 240));
+    for y in 0..240 {
+        for (x, to) in (0..).zip(expected.row_mut(y).chunks_exact_mut(4)) {
+            to.copy_from_slice(picture.pixel(x / 3, y / 3));
+        }
+    }
+    assert_same(&found, &expected, "three times as large");
+}
+
+fn tile_boundaries_do_not_show() {
+    let colour = [201, 77, 13, 255];
+    let picture = flat_picture(Extent::new(1000, 700), colour);
+    let mut stage = Stage::new();
+    for zoom in [0.07, 0.13, 0.37, 0.9, 1.0, 1.7, 3.3] {
+        let mut scene = scene(&picture);
+        scene.view = view(zoom, 0.0, 0.0);
+        let (width, height) = (1000.0 * zoom, 700.0 * zoom);
+        scene.viewport_px = Viewport::whole(Extent::new(width as u32, height as u32));
+        let inside = Extent::new(width as u32 - 1, height as u32 - 1);
+        let found = stage.draw(&scene).crop(inside.bounds());
+        assert_same(&found, &flat_picture(inside, colour), &format!("zoom {zoom}"));
+    }
+}
+
+fn reduced_pixels_are_means() {
+    let picture = noisy_picture(Extent::new(1024, 512), 4);
+    let mut stage = Stage::new();
+    for factor in [2u32, 3, 4, 6, 8] {
+        let mut scene = scene(&picture);
+        scene.view = view(1.0 / factor as f32, 0.0, 0.0);
+        let extent = Extent::new(1024 / factor, 512 / factor);
+        scene.viewport_px = Viewport::whole(extent);
+        let mut expected = Picture::new(extent);
+        for y in 0..extent.height {
+            for (x, to) in (0..).zip(expected.row_mut(y).chunks_exact_mut(4)) {
+                to.copy_from_slice(&block_mean(&picture, x, y, factor));
+            }
+        }
+        let off = difference(&stage.draw(&scene), &expected, extent.bounds());
+        // Each level rounds once, and so does the screen.
+        assert!(off <= 2, "reduced {factor} times: off by {off}");
+    }
+}
+
+fn block_mean(picture: &Picture, x: u32, y: u32, factor: u32) -> [u8; 4] {
+    let block = Bounds::new((x * factor) as i32, (y * factor) as i32, factor, factor);
+    let block = picture.crop(block);
+    [0, 1, 2, 3].map(|channel| {
+        let sum: u32 = block.bytes().chunks_exact(4).map(|pixel| u32::from(pixel[channel])).sum();
+        ((sum + factor * factor / 2) / (factor * factor)) as u8
+    })
+}
+
+fn transparency_shows_the_checkerboard() {
+    let extent = Extent::new(64, 64);
+    let clear = Stage::new().draw(&scene(&flat_picture(extent, [255, 0, 0, 0])));
+    let mut greys: Vec<_> =
+        clear.bytes().chunks_exact(4).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    greys.sort_unstable();
+    greys.dedup();
+    assert_eq!(greys, [[153; 3], [204; 3]]);
+
+    let half = Stage::new().draw(&scene(&flat_picture(extent, [255, 0, 0, 128])));
+    for (seen, below) in half.bytes().chunks_exact(4).zip(clear.bytes().chunks_exact(4)) {
+        let over = (255 * 128 + i32::from(below[0]) * 127) / 255;
+        assert!((i32::from(seen[0]) - over).abs() <= 1);
+        assert!((i32::from(seen[1]) - i32::from(below[1]) * 127 / 255).abs() <= 1);
+    }
+}
+
+fn around_the_picture_lies_the_background() {
+    let picture = flat_picture(Extent::new(20, 20), [255; 4]);
+    let viewport = Viewport::whole(Extent::new(200, 200));
+    let mut scene = Scene { viewport_px: viewport, ..scene(&picture) };
+    scene.view = view(1.0, 90.0, 90.0);
+    scene.background = [90, 100, 110];
+    let found = Stage::new().draw(&scene);
+    assert_eq!(found.pixel(2, 2), [90, 100, 110, 255], "far away");
+    assert!(found.pixel(100, 112)[0] < 80, "in the shadow");
+    assert_eq!(found.pixel(100, 100), [255; 4], "in the picture");
+}
+
+fn a_target_that_encodes_srgb_shows_the_same() {
+    let picture = noisy_picture(Extent::new(64, 64), 5);
+    let gpu = gpu::device().unwrap();
+    let mut stage = Stage::on(gpu, wgpu::TextureFormat::Rgba8UnormSrgb);
+    let mut scene = scene(&picture);
+    let off = difference(&stage.draw(&scene), &picture, picture.extent().bounds());
+    assert!(off <= 1, "off by {off}");
+    scene.picture = PictureTiles::new(picture.extent());
+    let clear = stage.draw(&scene);
+    assert!(clear.pixel(0, 0)[0].abs_diff(204) <= 1, "the checkerboard");
+}

@@ -2,6 +2,8 @@
 // fainter inner ring up to which the brush has full strength.
 #include "common.wgsl"
 
+// Wide enough that a pixel of the line is mostly covered wherever the line lies.
+const LINE_POINTS: f32 = 1.5;
 // Below this radius (screen points) the ring alone would vanish: a cross marks the centre.
 const SMALL_POINTS: f32 = 3.0;
 // The inner ring needs this much room on both sides.
@@ -20,9 +22,9 @@ fn grey(value: f32, alpha: f32) -> vec4<f32> {
     return vec4<f32>(vec3<f32>(value) * alpha, alpha);
 }
 
-// A light line of one screen point with a dark one outside it.
+// A light line with a dark one outside it.
 fn ring(from_centre: f32, radius: f32, opacity: f32) -> vec4<f32> {
-    let width = frame.pixels_per_point;
+    let width = LINE_POINTS * frame.pixels_per_point;
     let light = grey(1.0, opacity * line(from_centre - radius, width));
     let dark = grey(0.0, opacity * line(from_centre - radius - width, width));
     return over(light, dark);
@@ -46,7 +48,7 @@ fn fragment_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f3
     let inner = frame.cursor.w;
     let from_centre = length(offset);
     let point = frame.pixels_per_point;
-    if from_centre > max(radius, 9.0 * point) + 3.0 * point {
+    if from_centre > max(radius, 9.0 * point) + 4.0 * point {
         discard;
     }
     var colour = ring(from_centre, radius, 0.9);

@@ -147,6 +147,10 @@ impl CanvasRenderer {
             drawn.composite = staged.coverage.is_some();
             self.prepare_staged(device, queue, staged, placement, scene);
         }
+        if scene.staged.is_none() {
+            self.staged.release(Gpu { device, queue, layouts: &self.layouts });
+            self.coverage.release(Gpu { device, queue, layouts: &self.layouts });
+        }
         let blurred = self.prepare_mask(device, queue, encoder, placement, scene);
         drawn.mask_overlay =
             scene.overlay.visible && (self.mask.contents() != 0 || scene.overlay.inverted);

@@ -112,8 +112,8 @@ pub struct StagedLayer {
     /// If given (of the size of `bounds`), the picture is blended over the original through it by
     /// the same rule as [`crate::pixels`]' composite. Without it only the picture's alpha counts.
     pub coverage: Option<Arc<Mask>>,
-    /// Names the contents: the pixels are uploaded again when it changes. Never reuse one for
-    /// other contents.
+    /// Names the contents: the pixels are uploaded again when it changes. Count from 1, and never
+    /// reuse one for other contents.
     pub version: u64,
 }
 

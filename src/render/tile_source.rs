@@ -40,7 +40,7 @@ impl<const CHANNELS: usize> TileSource for TileGrid<CHANNELS> {
     }
 }
 
-/// A whole buffer seen as tiles that all have the same version.
+/// A whole buffer seen as tiles that all have the same version (0 counts as 1).
 pub struct Cut<'a, Buffer> {
     pub buffer: &'a Buffer,
     pub version: u64,
@@ -56,7 +56,8 @@ macro_rules! cut {
             }
 
             fn version(&self, _column: u32, _row: u32) -> u64 {
-                self.version
+                // 0 would mean an absent tile.
+                self.version.max(1)
             }
 
             fn tile(&self, column: u32, row: u32) -> Option<Cow<'_, [u8]>> {

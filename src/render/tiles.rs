@@ -105,6 +105,13 @@ impl TileLayer {
         level
     }
 
+    /// Gives all room back once there is nothing to show.
+    pub fn release(&mut self, gpu: Gpu<'_>) {
+        if !self.source_extent.is_empty() {
+            self.restart(gpu, Extent::default());
+        }
+    }
+
     /// What shaders read the layer through.
     pub fn bind_group(&self) -> &wgpu::BindGroup {
         &self.bind_group
@@ -125,7 +132,7 @@ impl TileLayer {
         &mut self.pyramid
     }
 
-    /// Gives all room back, for a source of another size.
+    /// Begins anew with little room, for a source of another size.
     fn restart(&mut self, gpu: Gpu<'_>, extent: Extent) {
         self.source_extent = extent;
         self.pyramid.clear();

@@ -71,8 +71,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
     impl Wake for Wakeup {
         fn wake(self: std::sync::Arc<Self>) {
-            // A wake-up that is already waiting says the same.
-            drop(self.0.try_send(()));
+            // If the channel is full, a wake-up that says the same is already waiting.
+            let _ = self.0.try_send(());
         }
     }
 

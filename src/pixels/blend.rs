@@ -46,3 +46,50 @@ fn mix(below: &mut [u8], above: &[u8], m: u32) {
     }
     below[3] = ((sum + 127) / 255) as u8;
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geometry::Extent;
+
+    fn pixels(bytes: Vec<u8>) -> Picture {
+        Picture::from_raw(Extent::new((bytes.len() / 4) as u32, 1), bytes).unwrap()
+    }
+
+    fn mask_of(value: u8, like: &Picture) -> Mask {
+        Mask::from_raw(like.extent(), vec![value; like.extent().area()]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn an_empty_mask_keeps_and_a_full_one_replaces(bytes in prop::collection::vec(any::<u8>(), 64)) {
+            let original = pixels(bytes[..32].to_vec());
+            let raw = pixels(bytes[32..].to_vec());
+            prop_assert_eq!(&composite(&original, &raw, &mask_of(0, &raw)), &original);
+            prop_assert_eq!(&composite(&original, &raw, &mask_of(255, &raw)), &raw);
+        }
+
+        #[test]
+        fn a_mixture_lies_between(a in any::<[u8; 3]>(), b in any::<[u8; 3]>(), m in any::<u8>()) {
+            let original = pixels(vec![a[0], a[1], a[2], 255]);
+            let raw = pixels(vec![b[0], b[1], b[2], 255]);
+            let mixed = composite(&original, &raw, &mask_of(m, &raw));
+            prop_assert_eq!(mixed.bytes()[3], 255);
+            for c in 0..3 {
+                let exact = f64::from(a[c])
+                    + (f64::from(b[c]) - f64::from(a[c])) * f64::from(m) / 255.0;
+                prop_assert!((f64::from(mixed.bytes()[c]) - exact).abs() <= 0.5 + 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn hidden_colours_do_not_show() {
+        let clear_red = pixels(vec![255, 0, 0, 0]);
+        let green = pixels(vec![0, 255, 0, 255]);
+        let mixed = composite(&clear_red, &green, &mask_of(128, &green));
+        assert_eq!(mixed.bytes(), [0, 255, 0, 128]);
+    }
+}

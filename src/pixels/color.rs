@@ -90,3 +90,53 @@ impl LabStatistics {
         Some(Self { mean: mean.map(|m| m as f32), deviation })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Extent;
+
+    #[test]
+    fn every_byte_survives_linear_light() {
+        for value in 0..=255 {
+            assert_eq!(srgb_from_linear(linear_from_srgb(value)), value);
+        }
+        assert!((linear_from_srgb(188) - 0.5029).abs() < 1e-4);
+    }
+
+    #[test]
+    fn lab_of_known_colours() {
+        // Bruce Lindbloom's calculator, D65.
+        for (rgb, lab) in [
+            ([255, 255, 255], [100.0, 0.0, 0.0]),
+            ([0, 0, 0], [0.0, 0.0, 0.0]),
+            ([255, 0, 0], [53.241, 80.092, 67.203]),
+            ([0, 255, 0], [87.735, -86.183, 83.179]),
+            ([0, 0, 255], [32.297, 79.188, -107.860]),
+        ] {
+            let got = lab_from_srgb(rgb);
+            assert!(got.iter().zip(lab).all(|(g, l): (&f32, f32)| (g - l).abs() < 0.02), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn lab_and_back_is_the_same_colour() {
+        for i in 0..4096_u32 {
+            let rgb = [(i * 37) as u8, (i * 101 / 7) as u8, (i / 16) as u8];
+            assert_eq!(srgb_from_lab(lab_from_srgb(rgb)), rgb);
+        }
+    }
+
+    #[test]
+    fn statistics_leave_out_the_mask_and_the_transparent() {
+        let bytes = [[10, 10, 10, 255], [200, 200, 200, 255], [90, 0, 0, 0], [0, 90, 0, 255]];
+        let picture = Picture::from_raw(Extent::new(4, 1), bytes.concat()).unwrap();
+        let mask = Mask::from_raw(Extent::new(4, 1), vec![0, 0, 0, 1]).unwrap();
+        let found = LabStatistics::outside(&picture, Some(&mask)).unwrap();
+        let (low, high) = (lab_from_srgb([10; 3])[0], lab_from_srgb([200; 3])[0]);
+        assert!((found.mean[0] - (low + high) / 2.0).abs() < 1e-3);
+        assert!((found.deviation[0] - (high - low) / 2.0).abs() < 1e-3);
+        let everything = Mask::from_raw(Extent::new(4, 1), vec![9; 4]).unwrap();
+        assert_eq!(LabStatistics::outside(&picture, Some(&everything)), None);
+    }
+}

@@ -13,6 +13,9 @@ pub mod luma;
 pub mod overlay;
 pub mod resize;
 
+#[cfg(test)]
+mod reference_tests;
+
 use crate::geometry::{Bounds, Extent};
 
 /// A picture: RGBA, 8 bits a channel, sRGB, straight alpha, rows from the top, no padding.

@@ -130,3 +130,27 @@ fn nearest_positions(from: u32, to: u32) -> Vec<usize> {
     };
     (0..to).map(|_| next()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latent_size_takes_the_first_pixel_of_each_block() {
+        let mut mask = Mask::new(Extent::new(16, 8));
+        mask.row_mut(0)[8] = 255;
+        mask.row_mut(7)[0] = 255;
+        assert_eq!(subsample_mask(&mask, Extent::new(2, 1)).bytes(), [0, 255]);
+        let odd = Mask::from_raw(Extent::new(5, 1), vec![0, 1, 2, 3, 4]).unwrap();
+        assert_eq!(subsample_mask(&odd, Extent::new(3, 1)).bytes(), [0, 1, 3]);
+    }
+
+    #[test]
+    fn empty_extents_are_no_trouble() {
+        let picture = Picture::new(Extent::new(3, 3));
+        let nothing = Extent::new(0, 4);
+        assert_eq!(resize_picture(&picture, nothing, Filter::Lanczos).extent(), nothing);
+        let empty = Mask::new(nothing);
+        assert_eq!(resize_mask(&empty, Extent::new(2, 2), Filter::Box).bytes(), [0; 4]);
+    }
+}

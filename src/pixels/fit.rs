@@ -20,7 +20,7 @@ pub fn resize_and_fill(picture: &Picture, extent: Extent) -> Picture {
     paste(&mut out, &resized, inner);
     for (strip, end) in strips(inner, extent) {
         let mut data = premultiply(resized.bytes());
-        data = stretch::<4>(&data, inner.extent(), strip, end);
+        data = stretch::<4>(&data, inner, strip, end);
         unpremultiply(&mut data);
         paste(&mut out, &Picture { extent: strip.extent(), data }, strip);
     }
@@ -36,7 +36,7 @@ pub fn resize_mask_and_fill(mask: &Mask, extent: Extent) -> Mask {
     let mut out = Mask::new(extent);
     paste_mask(&mut out, &resized, inner);
     for (strip, end) in strips(inner, extent) {
-        let data = stretch::<1>(resized.bytes(), inner.extent(), strip, end);
+        let data = stretch::<1>(resized.bytes(), inner, strip, end);
         paste_mask(&mut out, &Mask { extent: strip.extent(), data }, strip);
     }
     out
@@ -102,7 +102,7 @@ fn strips(inner: Bounds, extent: Extent) -> Vec<(Bounds, End)> {
 
 /// Pillow's `resize` with an empty box at one end of the picture: every new row (or column) is
 /// the same bicubic sample of the two outermost ones.
-fn stretch<const C: usize>(source: &[u8], from: Extent, strip: Bounds, end: End) -> Vec<u8> {
+fn stretch<const C: usize>(source: &[u8], from: Bounds, strip: Bounds, end: End) -> Vec<u8> {
     let kernel = |side: u32, to: u32| {
         let at = match end {
             End::First => 0.0,
@@ -110,7 +110,8 @@ fn stretch<const C: usize>(source: &[u8], from: Extent, strip: Bounds, end: End)
         };
         Kernel::new(side, (at, at), to, Filter::Bicubic)
     };
-    if strip.width == from.width {
+    // Not by their sizes: a strip beside the picture may be exactly as wide as the picture.
+    if strip.y != from.y {
         vertical::<C>(source, from.width, &kernel(from.height, strip.height), strip.height)
     } else {
         horizontal::<C>(source, from.width, &kernel(from.width, strip.width), strip.width)

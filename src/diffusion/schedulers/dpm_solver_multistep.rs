@@ -49,7 +49,6 @@ impl DpmSolverMultistep {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Clamped)?;
         refuse_flow(reader)?;
         reader.absent("variance_type")?;
-        reader.only("use_lu_lambdas", false)?;
         let solver_order = reader.usize("solver_order", 2)?;
         if !(1..=3).contains(&solver_order) {
             return Err(reader.error("solver_order", "1, 2 or 3"));
@@ -73,7 +72,7 @@ impl DpmSolverMultistep {
             solver_order,
             lower_order_final: reader.bool("lower_order_final", true)?,
             euler_at_final: reader.bool("euler_at_final", false)?,
-            spread: Spread::read(reader)?,
+            spread: Spread::read_with_lu(reader)?,
             final_sigma,
             lambda_min_clipped: reader.f64("lambda_min_clipped", f64::NEG_INFINITY)?,
             track: LambdaTrack::read(reader)?,
@@ -123,7 +122,8 @@ impl Scheduler for DpmSolverMultistep {
         let sigmas = match self.spread.sigmas(f64::from(max), f64::from(min), steps) {
             Some(sigmas) => {
                 timesteps = timesteps_of(&sigmas, &self.table);
-                if self.spread == Spread::Karras && self.schedule != BetaSchedule::SquaredCosine {
+                let rounds = matches!(self.spread, Spread::Karras | Spread::Lu);
+                if rounds && self.schedule != BetaSchedule::SquaredCosine {
                     timesteps = rounded(timesteps);
                 }
                 sigmas

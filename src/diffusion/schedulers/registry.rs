@@ -128,6 +128,8 @@ const NOT_YET: &[&str] = &[
     "deismultistep",
     "lms",
     "lmsdiscrete",
+    "kdpm2",
+    "kdpm2ancestral",
     "kdpm2discrete",
     "kdpm2ancestraldiscrete",
     "dpm2",

@@ -12,6 +12,9 @@ pub(super) enum Spread {
     Karras,
     /// Even steps of the logarithm.
     Exponential,
+    /// Even steps of lambda, which is minus that logarithm (Lu et al. 2022); the same sigmas as
+    /// [`Spread::Exponential`], whose timesteps the reference rounds only under this name.
+    Lu,
     /// Lee et al. 2024, "Beta sampling is all you need": quantiles of Beta(0.6, 0.6).
     Beta,
 }
@@ -37,12 +40,19 @@ impl Spread {
         }
     }
 
+    /// As [`Self::read`], where `use_lu_lambdas` counts too, after the Karras switch.
+    pub fn read_with_lu(reader: &mut Reader<'_>) -> Result<Self> {
+        let lu = reader.bool("use_lu_lambdas", false)?;
+        let spread = Self::read(reader)?;
+        Ok(if lu && spread != Self::Karras { Self::Lu } else { spread })
+    }
+
     /// `count` sigmas from `max` down to `min`; nothing for [`Spread::Plain`].
     pub fn sigmas(self, max: f64, min: f64, count: usize) -> Option<Vec<f64>> {
         match self {
             Self::Plain => None,
             Self::Karras => Some(karras(max, min, count)),
-            Self::Exponential => {
+            Self::Exponential | Self::Lu => {
                 let logs = linspace(max.ln(), min.ln(), count);
                 Some(logs.into_iter().map(f64::exp).collect())
             }

@@ -1,0 +1,22 @@
+//! Parity with Hugging Face diffusers: the same latents after every step and the same picture, for
+//! the cases in `tests/fixtures/parity`, which `tests/reference` made.
+//!
+//! `cargo test --test parity` runs all; `cargo test --test parity fill9` those whose name says so.
+
+mod compare;
+mod fixtures;
+mod noise;
+mod pixels;
+mod schedulers;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    let trials =
+        [noise::trials(), pixels::trials(), schedulers::trials()].into_iter().flatten().collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    compare::print_table();
+    conclusion.exit_code()
+}

@@ -1,0 +1,152 @@
+//! Whole loops of every scheduler, without a network: timesteps, tables, and the sample after each
+//! step, for a made-up model that depends on its input and on the step.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use libtest_mimic::{Completion, Failed, Trial};
+use overpaint::diffusion::{
+    Error, Scheduler, SchedulerConfig,
+    noise::{NoiseSource, TorchNoise},
+    schedulers::{PipelineKind, StepContext, build},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    compare::{Deviation, exact, numbers, record},
+    fixtures::{Tensors, unit},
+};
+
+/// Timesteps are whole numbers, or interpolated ones of the Karras schedules.
+const TIMESTEP: f64 = 2e-3;
+
+const SHAPE: [usize; 4] = [1, 4, 3, 4];
+
+#[derive(Clone, Deserialize)]
+struct Loop {
+    scheduler: String,
+    config: BTreeMap<String, Value>,
+    steps: usize,
+    begin: usize,
+    seed: u64,
+    eta: f64,
+    order: usize,
+    init_noise_sigma: f64,
+    timesteps: Vec<f64>,
+}
+
+pub fn trials() -> Vec<Trial> {
+    let loops: Vec<Loop> = unit("schedulers");
+    let sensitive = loops[0].clone();
+    let rows = loops.into_iter().enumerate().map(|(index, row)| {
+        let name =
+            format!("schedulers::{index:03}-{}-{}-from-{}", row.scheduler, row.steps, row.begin);
+        Trial::ignorable_test(name.clone(), move || check(&name, index, &row))
+    });
+    rows.chain([exact("schedulers::another-spacing-differs", move || differs(sensitive))]).collect()
+}
+
+/// A scheduler that the program says it does not have is passed over; anything else counts.
+fn check(name: &str, index: usize, row: &Loop) -> Result<Completion, Failed> {
+    let scheduler = match scheduler(row) {
+        Err(error @ Error::SchedulerNotYet { .. }) => {
+            return Ok(Completion::ignored_with(error.to_string()));
+        }
+        other => other.map_err(|error| Failed::from(error.to_string()))?,
+    };
+    record(name, deviation(index, row, scheduler)?)?;
+    Ok(Completion::Completed)
+}
+
+/// The scheduler of a row as `from_config` builds it: in place of another class, so that no
+/// pipeline corrects its configuration.
+fn scheduler(row: &Loop) -> Result<Box<dyn Scheduler>, Error> {
+    let values = Map::from_iter([("_class_name".to_owned(), json!("DDPMScheduler"))]);
+    let config = SchedulerConfig { origin: "the fixture".into(), values };
+    build(&config, Some(&row.scheduler), &row.config, PipelineKind::TextToImage)
+}
+
+fn deviation(
+    index: usize,
+    row: &Loop,
+    mut scheduler: Box<dyn Scheduler>,
+) -> Result<Deviation, String> {
+    let expected = Tensors::load("units/schedulers.safetensors");
+    let expected = expected.numbers(&format!("{index:03}"))?;
+    let states = run(row, scheduler.as_mut()).map_err(|error| error.to_string())?;
+    check_tables(row, scheduler.as_ref())?;
+    let size = SHAPE.iter().product();
+    if states.len() * size != expected.len() {
+        return Err(format!("{} states instead of {}", states.len(), expected.len() / size));
+    }
+    let mut worst = Deviation::default();
+    for (state, expected) in states.iter().zip(expected.chunks_exact(size)) {
+        worst = worst.worst(Deviation::of(&numbers(state)?, expected)?);
+    }
+    Ok(worst)
+}
+
+fn check_tables(row: &Loop, scheduler: &dyn Scheduler) -> Result<(), String> {
+    let same_order = scheduler.order() == row.order;
+    let sigma = scheduler.init_noise_sigma();
+    let same_sigma = (sigma / row.init_noise_sigma - 1.0).abs() < 1e-5;
+    let timesteps = scheduler.timesteps();
+    let same_timesteps = timesteps.len() == row.timesteps.len()
+        && timesteps.iter().zip(&row.timesteps).all(|(a, b)| (a - b).abs() <= TIMESTEP);
+    if same_order && same_sigma && same_timesteps {
+        return Ok(());
+    }
+    Err(format!(
+        "order {}, sigma {sigma}, timesteps {timesteps:?}\nreference: {}, {}, {:?}\nof {} {:?}",
+        scheduler.order(),
+        row.order,
+        row.init_noise_sigma,
+        row.timesteps,
+        row.scheduler,
+        row.config
+    ))
+}
+
+/// The sample before the first step and after each.
+fn run(row: &Loop, scheduler: &mut dyn Scheduler) -> Result<Vec<Tensor>, Error> {
+    scheduler.set_timesteps(row.steps)?;
+    let mut noise = TorchNoise::new(row.seed);
+    let begin = row.begin * scheduler.order();
+    scheduler.set_begin_index(begin);
+    let timesteps = scheduler.timesteps()[begin..].to_vec();
+    let drawn = draw(&mut noise)?;
+    let mut sample = if row.begin > 0 {
+        scheduler.add_noise(&draw(&mut noise)?, &drawn, timesteps[0])?
+    } else {
+        (drawn * scheduler.init_noise_sigma())?
+    };
+    let mut states = vec![sample.clone()];
+    for (index, &timestep) in timesteps.iter().enumerate() {
+        let scaled = scheduler.scale_model_input(&sample, timestep)?;
+        let prediction = made_up_model(&scaled, index)?;
+        let context = StepContext { eta: row.eta, noise: &mut noise };
+        sample = scheduler.step(&prediction, timestep, &sample, context)?.prev_sample;
+        states.push(sample.clone());
+    }
+    Ok(states)
+}
+
+fn draw(noise: &mut TorchNoise) -> candle_core::Result<Tensor> {
+    noise.randn((&SHAPE).into(), &Device::Cpu, DType::F32)
+}
+
+fn made_up_model(scaled: &Tensor, index: usize) -> candle_core::Result<Tensor> {
+    let wave = ((scaled * 2.0)? + 0.3 * index as f64)?.sin()?;
+    (wave * 0.8)? + (scaled * 0.1)?
+}
+
+/// The comparison can fail.
+fn differs(mut row: Loop) -> Result<(), String> {
+    row.config.insert("steps_offset".into(), json!(0));
+    let scheduler = scheduler(&row).map_err(|error| error.to_string())?;
+    match deviation(0, &row, scheduler) {
+        Ok(deviation) if deviation.is_within() => Err("another offset passes".into()),
+        _ => Ok(()),
+    }
+}

@@ -23,6 +23,9 @@ fn coverage_at(texel: vec2<i32>) -> f32 {
 
 // As area_mean, from either source.
 fn coverage_mean(window: vec2<f32>) -> f32 {
+    if frame.blurred.z == 0 {
+        return area_mean(atlas, table, layer, window).r;
+    }
     let low = (window - 0.5 - layer.origin) / layer.scale;
     let high = (window + 0.5 - layer.origin) / layer.scale;
     let first = vec2<i32>(floor(low));

@@ -83,7 +83,7 @@ impl MaskBlur {
         input: BlurInput<'_>,
     ) -> Bounds {
         let BlurInput { mask, layer, placement, viewport, radius_px } = input;
-        let wanted = wanted_pixels(placement.visible(viewport), radius_px);
+        let wanted = wanted_pixels(placement.visible(viewport), occupied(mask), radius_px);
         let side = gpu.device.limits().max_texture_dimension_2d / TILE_SIDE;
         let budget = TileBudget { tiles: MOST_TILES, side };
         let level = layer.prepare(gpu, mask, placement, wanted, budget);
@@ -206,12 +206,24 @@ pub struct BlurInput<'a> {
     pub radius_px: f32,
 }
 
-/// The picture pixels that have to be known to blur the visible ones.
-fn wanted_pixels(visible: Bounds, radius_px: f32) -> Bounds {
-    if visible.is_empty() {
-        return visible;
+/// A rectangle around every pixel that is not zero, to the tile.
+fn occupied(mask: &MaskTiles) -> Bounds {
+    mask.tiles_in(mask.extent().bounds())
+        .filter(|&(column, row)| mask.version(column, row) != 0)
+        .fold(Bounds::default(), |all, (column, row)| all.union(mask.tile_bounds(column, row)))
+}
+
+/// The picture pixels that have to be known to blur the visible ones. Where nothing is painted
+/// within reach there is nothing to blur.
+fn wanted_pixels(visible: Bounds, occupied: Bounds, radius_px: f32) -> Bounds {
+    if visible.is_empty() || occupied.is_empty() {
+        return Bounds::default();
     }
-    let grown = visible.grow(ExtendedBox::for_gaussian(radius_px).reach());
+    let reach = ExtendedBox::for_gaussian(radius_px).reach();
+    let grown = visible.grow(reach).intersect(occupied.grow(reach));
+    if grown.is_empty() {
+        return grown;
+    }
     let down = |at: i32| at.div_euclid(GRID) * GRID;
     let up = |at: i32| -(-at).div_euclid(GRID) * GRID;
     Bounds::from_corners(down(grown.x), down(grown.y), up(grown.right()), up(grown.bottom()))

@@ -179,20 +179,31 @@ fn reduce_coverage(upper: &[u8], lower: &[u8], to: &mut [u8]) {
 }
 
 fn reduce_colour(upper: &[u8], lower: &[u8], to: &mut [u8]) {
-    let rows = upper.chunks_exact(8).zip(lower.chunks_exact(8));
-    for (to, (u, l)) in to.chunks_exact_mut(4).zip(rows) {
-        let four = [&u[..4], &u[4..], &l[..4], &l[4..]];
-        let alpha: u32 = four.iter().map(|texel| u32::from(texel[3])).sum();
-        if alpha == 0 {
-            continue;
-        }
-        for channel in 0..3 {
-            let weigh = |texel: &[u8]| u32::from(texel[channel]) * u32::from(texel[3]);
-            let sum: u32 = four.iter().map(|texel| weigh(texel)).sum();
-            to[channel] = ((sum + alpha / 2) / alpha) as u8;
-        }
-        to[3] = ((alpha + 2) / 4) as u8;
+    let (upper, lower) = (upper.as_chunks().0, lower.as_chunks().0);
+    for ((to, u), l) in to.as_chunks_mut().0.iter_mut().zip(upper).zip(lower) {
+        *to = mean_colour(u, l);
     }
+}
+
+/// The mean of two texels above and two below, weighted by alpha.
+fn mean_colour(u: &[u8; 8], l: &[u8; 8]) -> [u8; 4] {
+    let four =
+        |channel: usize| [u[channel], u[channel + 4], l[channel], l[channel + 4]].map(u32::from);
+    let alphas = four(3);
+    let alpha = alphas[0] + alphas[1] + alphas[2] + alphas[3];
+    if alpha == 0 {
+        return [0; 4];
+    }
+    if alpha == 4 * 255 {
+        // Opaque, as most pictures are: the same mean without multiplying and dividing.
+        let mean = |c: [u32; 4]| ((c[0] + c[1] + c[2] + c[3] + 2) / 4) as u8;
+        return [mean(four(0)), mean(four(1)), mean(four(2)), 255];
+    }
+    let mean = |c: [u32; 4]| {
+        let sum = c[0] * alphas[0] + c[1] * alphas[1] + c[2] * alphas[2] + c[3] * alphas[3];
+        ((sum + alpha / 2) / alpha) as u8
+    };
+    [mean(four(0)), mean(four(1)), mean(four(2)), ((alpha + 2) / 4) as u8]
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
             blurs_as_the_cpu(Stage::on(gpu, READBACK_FORMAT));
         }),
         trial("a_visible_part_is_blurred_as_the_whole", a_visible_part_is_blurred_as_the_whole),
+        trial("a_small_mask_is_blurred_around_itself", a_small_mask_is_blurred_around_itself),
         trial("from_afar_the_blur_is_near", from_afar_the_blur_is_near),
         trial("the_blur_is_computed_when_something_changed", computed_when_something_changed),
     ]
@@ -72,6 +73,20 @@ fn a_visible_part_is_blurred_as_the_whole() {
         let off = off(&mut stage, &scene, &gaussian_blur_mask(&mask, radius), corner);
         assert!(off <= 1, "radius {radius} at {corner:?}: off by {off}");
     }
+}
+
+fn a_small_mask_is_blurred_around_itself() {
+    let extent = Extent::new(1600, 1500);
+    let mut mask = Mask::new(extent);
+    for y in 760..775 {
+        mask.row_mut(y)[500..530].fill(255);
+    }
+    let mut scene = bare(&mask);
+    scene.overlay.blur_radius_px = 60.0;
+    let expected = gaussian_blur_mask(&mask, 60.0);
+    let off = off(&mut Stage::new(), &scene, &expected, (0, 0));
+    assert!(off <= 1, "off by {off}");
+    assert!(expected.pixel(515, 840)[0] > 0, "it reaches beyond its tile");
 }
 
 fn from_afar_the_blur_is_near() {

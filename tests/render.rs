@@ -17,8 +17,8 @@ mod uploads;
 
 fn main() {
     let mut arguments = libtest_mimic::Arguments::from_args();
-    // All OpenGL devices of a process share one context, and drew into each other's frames when
-    // they took turns. Software adapters use all cores for one frame anyway.
+    // One at a time: OpenGL devices of one process share a context, and a frame came back empty when
+    // tests drew side by side. Software adapters use all cores for one frame anyway.
     arguments.test_threads = Some(1);
     let tests =
         [picture::tests(), layers::tests(), blur::tests(), marks::tests(), uploads::tests()];

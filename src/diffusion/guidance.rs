@@ -48,3 +48,52 @@ pub fn embedding(scale: f64, dim: usize, batch: usize, device: &Device) -> Resul
     row.resize(dim, 0.0);
     Tensor::from_vec(row, (1, dim), device)?.repeat((batch, 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::{NoiseSource, noise::TorchNoise};
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn noise(seed: u64) -> Tensor {
+        let shape = (2, 2, 2, 2).into();
+        TorchNoise::new(seed).randn(shape, &Device::Cpu, candle_core::DType::F32).unwrap()
+    }
+
+    #[test]
+    fn without_rescale_it_is_a_line_through_both_predictions() {
+        let (uncond, cond) = (noise(1), noise(2));
+        let both = Tensor::cat(&[&uncond, &cond], 0).unwrap();
+        let guided = values(&guide(&both, 7.5, 0.0).unwrap());
+        for ((g, u), c) in guided.iter().zip(values(&uncond)).zip(values(&cond)) {
+            assert!((g - (u + 7.5 * (c - u))).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn rescale_agrees_with_the_reference() {
+        let both = Tensor::cat(&[noise(1), noise(2)], 0).unwrap();
+        // rescale_noise_cfg of diffusers 0.42.1, scale 7.5, phi 0.7.
+        let reference = [
+            0.8200681, 4.566344, -2.149121, 0.8312201, -3.299038, 4.94158, -0.606948, 3.71797,
+            -0.7852409, 0.2215293, 0.2764872, -0.0464179, 3.242678, -5.984374, -1.142728,
+            -2.263937,
+        ];
+        for (ours, theirs) in values(&guide(&both, 7.5, 0.7).unwrap()).iter().zip(reference) {
+            assert!((ours - theirs).abs() < 2e-5, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn the_embedded_scale_agrees_with_the_reference() {
+        // get_guidance_scale_embedding of diffusers 0.42.1, scale 8, width 6.
+        let reference = [0.5068854, 0.7738907, 0.6442176, 0.8620135, 0.6333192, 0.7648422];
+        let row = embedding(8.0, 6, 2, &Device::Cpu).unwrap();
+        for (ours, theirs) in values(&row).iter().zip(reference.iter().cycle()) {
+            assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
+        }
+    }
+}

@@ -90,3 +90,58 @@ pub fn skipped_steps(steps: usize, strength: f64) -> Result<usize> {
     }
     Ok(steps - run)
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::diffusion::noise::TorchNoise;
+
+    #[test]
+    fn strength_is_truncated_as_floating_point_has_it() {
+        assert_eq!(skipped_steps(50, 0.58).unwrap(), 50 - 28);
+        assert_eq!(skipped_steps(50, 1.0).unwrap(), 0);
+        assert_eq!(skipped_steps(10, 0.99).unwrap(), 1);
+        assert!(skipped_steps(10, 0.09).unwrap_err().to_string().contains("leaves none"));
+        assert!(skipped_steps(10, 1.01).is_err());
+        assert!(skipped_steps(10, f64::NAN).is_err());
+    }
+
+    #[test]
+    fn masks_take_the_nearest_pixel_and_one_half_repaints() {
+        let mask =
+            Tensor::arange(0f32, 10.0, &Device::Cpu).unwrap().reshape((1, 1, 1, 10)).unwrap();
+        let small = |width| {
+            let mask = latent_mask(&mask, 1, width).unwrap();
+            mask.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(small(4), [0.0, 2.0, 5.0, 7.0]);
+        assert_eq!(small(3), [0.0, 3.0, 6.0]);
+        let greys = Tensor::new(&[0f32, 127.0 / 255.0, 0.5, 128.0 / 255.0, 1.0], &Device::Cpu);
+        let sharp: Vec<f32> = binarised(&greys.unwrap()).unwrap().to_vec1().unwrap();
+        assert_eq!(sharp, [0.0, 0.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn posteriors_clamp_and_draw() {
+        // Means 0 to 3, logarithms of variances from tiny to huge.
+        let moments: Vec<f32> = vec![0.0, 1.0, 2.0, 3.0, -100.0, 0.0, 2.0, 100.0];
+        let moments = Tensor::from_vec(moments, (1, 2, 2, 2), &Device::Cpu).unwrap();
+        let posterior = Posterior::from_moments(&moments).unwrap();
+        let draw = posterior.sample(&mut TorchNoise::new(0)).unwrap();
+        let draw: Vec<f32> = draw.flatten_all().unwrap().to_vec1().unwrap();
+        let noise = TorchNoise::new(0).fill(4);
+        for (i, logvar) in [-30f32, 0.0, 2.0, 20.0].into_iter().enumerate() {
+            let expected = i as f32 + (0.5 * logvar).exp() * noise[i];
+            assert!((draw[i] - expected).abs() <= 1e-5 * expected.abs().max(1.0));
+        }
+    }
+
+    #[test]
+    fn a_batch_is_made_of_whole_copies() {
+        let two = Tensor::zeros((2, 1), DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(repeated(&two, 4).unwrap().dims(), [4, 1]);
+        assert!(repeated(&two, 3).is_err());
+    }
+}

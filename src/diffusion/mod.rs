@@ -26,3 +26,6 @@ pub use pipeline::{Decoder, Denoiser, DenoiserInput, Prompt, Run, Sampling, deco
 pub use preview::LinearPreview;
 pub use schedulers::{Scheduler, SchedulerConfig};
 pub use text_to_image::{TextToImage, text_to_image};
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,7 @@ impl Run<'_> {
         let conditioning = Conditioning::new(self.denoiser, prompt, sampling, extras, self.device)?;
         self.heed(ControlFlow::Continue(()))?;
         for (index, &timestep) in timesteps.iter().enumerate() {
-            let input = self.scheduler.scale_model_input(&latents, timestep)?;
+            let input = self.scheduler.scale_model_input(&latents)?;
             let prediction = conditioning.predict(self.denoiser, &input, timestep)?;
             let context = StepContext { eta: sampling.eta, noise: self.noise };
             let output = self.scheduler.step(&prediction, timestep, &latents, context)?;

@@ -123,3 +123,48 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<[f64; 3]>) -> Vec<[f64; 3]> {
     }
     right
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::{NoiseSource, noise::TorchNoise};
+
+    fn latents() -> Tensor {
+        TorchNoise::new(3).randn((1, 4, 6, 5).into(), &Device::Cpu, DType::F32).unwrap()
+    }
+
+    #[test]
+    fn a_fit_finds_the_map_that_made_the_colours() {
+        let latents = latents();
+        let made = LinearPreview::sd1();
+        let fitted = LinearPreview::fit(&latents, &made.apply(&latents).unwrap()).unwrap();
+        for (a, b) in fitted.factors.as_flattened().iter().zip(made.factors.as_flattened()) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+        assert!(fitted.bias.iter().zip(made.bias).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+
+    #[test]
+    fn flat_latents_still_fit() {
+        let flat = Tensor::ones((1, 4, 3, 3), DType::F32, &Device::Cpu).unwrap();
+        let rgb = (Tensor::ones((1, 3, 3, 3), DType::F32, &Device::Cpu).unwrap() * 0.5).unwrap();
+        let fitted = LinearPreview::fit(&flat, &rgb).unwrap();
+        let colours: Vec<f32> =
+            fitted.apply(&flat).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert!(colours.iter().all(|c| (c - 0.5).abs() < 1e-3), "{colours:?}");
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let rgb = Tensor::zeros((1, 3, 4, 5), DType::F32, &Device::Cpu).unwrap();
+        assert!(LinearPreview::fit(&latents(), &rgb).is_err());
+    }
+
+    #[test]
+    fn bytes_are_rows_of_rgb() {
+        let preview = LinearPreview::new(vec![[1.0, 0.0, -1.0]], [0.0, 1.0, 0.0]);
+        let latents = Tensor::new(&[[[[1f32, -1.0], [0.0, 9.0]]]], &Device::Cpu).unwrap();
+        let expected: [u8; 12] = [255, 255, 0, 0, 255, 255, 128, 255, 128, 255, 255, 0];
+        assert_eq!(preview.bytes(&latents).unwrap(), [expected]);
+    }
+}

@@ -27,3 +27,6 @@ pub trait NoiseSource {
         Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,3 +49,23 @@ fn cumulative(x: f64) -> f64 {
     }
     front * fraction
 }
+
+#[cfg(test)]
+mod tests {
+    use super::beta_quantile;
+
+    #[test]
+    fn agrees_with_scipy() {
+        let reference = [
+            (0.01, 0.0008612388215429059),
+            (0.25, 0.17568037865269498),
+            (0.5, 0.5),
+            (0.9, 0.9604155944112192),
+            (0.999, 0.9999814412614826),
+        ];
+        for (probability, quantile) in reference {
+            assert!((beta_quantile(probability) / quantile - 1.0).abs() < 1e-12, "{probability}");
+        }
+        assert_eq!((beta_quantile(0.0), beta_quantile(1.0)), (0.0, 1.0));
+    }
+}

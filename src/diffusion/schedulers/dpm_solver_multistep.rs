@@ -149,18 +149,18 @@ impl Scheduler for DpmSolverMultistep {
         1.0
     }
 
-    fn scale_model_input(&mut self, sample: &Tensor, _: f64) -> Result<Tensor> {
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
         Ok(sample.clone())
     }
 
     fn step(
         &mut self,
         model_output: &Tensor,
-        timestep: f64,
+        _: f64,
         sample: &Tensor,
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
-        let index = self.track.locate(timestep);
+        let index = self.track.index.current();
         let here = self.track.level(index);
         let order = self.order_at(index);
         let picture = self.prediction.picture(model_output, sample, here.alpha, here.sigma)?;

@@ -97,18 +97,18 @@ impl Scheduler for Euler {
         self.track.init_noise_sigma()
     }
 
-    fn scale_model_input(&mut self, sample: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.scale_model_input(sample, timestep)
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
+        self.track.scale_model_input(sample)
     }
 
     fn step(
         &mut self,
         model_output: &Tensor,
-        timestep: f64,
+        _: f64,
         sample: &Tensor,
         _: StepContext<'_>,
     ) -> Result<StepOutput> {
-        let index = self.track.locate(timestep);
+        let index = self.track.current();
         let (sigma, next) = (self.track.sigma(index), self.track.sigma(index + 1));
         let picture = self.prediction.picture_from_sigma(model_output, sample, sigma)?;
         let slope = ((sample - &picture)? / f64::from(sigma))?;

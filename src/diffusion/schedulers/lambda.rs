@@ -79,11 +79,6 @@ impl LambdaTrack {
         &self.timesteps
     }
 
-    /// The place of the step at `timestep`.
-    pub fn locate(&mut self, timestep: f64) -> usize {
-        self.index.locate(&self.timesteps, timestep)
-    }
-
     pub fn level(&self, index: usize) -> Level {
         Level::new(self.sigmas[index.min(self.sigmas.len() - 1)])
     }

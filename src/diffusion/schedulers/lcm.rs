@@ -100,7 +100,7 @@ impl Scheduler for Lcm {
         1.0
     }
 
-    fn scale_model_input(&mut self, sample: &Tensor, _: f64) -> Result<Tensor> {
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
         Ok(sample.clone())
     }
 
@@ -111,7 +111,7 @@ impl Scheduler for Lcm {
         sample: &Tensor,
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
-        let index = self.index.locate(&self.timesteps, timestep);
+        let index = self.index.current();
         let next = self.timesteps.get(index + 1).copied().unwrap_or(timestep);
         let (alpha, alpha_prev) = (self.alphas.at(timestep as i64), self.alphas.at(next as i64));
         let picture =

@@ -48,7 +48,7 @@ pub struct StepContext<'a> {
 }
 
 /// A sampler. Call order: `set_timesteps`, maybe `set_begin_index`, then for each timestep
-/// `scale_model_input` and `step`, in order. Tensors are f32.
+/// from there on `scale_model_input` and `step`, in order. Tensors are f32.
 pub trait Scheduler: Send {
     /// The name of the class in `diffusers`.
     fn class_name(&self) -> &'static str;
@@ -70,8 +70,8 @@ pub trait Scheduler: Send {
     /// The standard deviation of the noise to start from.
     fn init_noise_sigma(&self) -> f64;
 
-    /// The latents as the network wants to see them at `timestep`.
-    fn scale_model_input(&mut self, sample: &Tensor, timestep: f64) -> Result<Tensor>;
+    /// The latents as the network wants to see them at the current step.
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor>;
 
     /// One step down. `model_output` is the (guided) prediction for `sample` at `timestep`.
     fn step(
@@ -86,3 +86,6 @@ pub trait Scheduler: Send {
     /// take the level of the step that comes next, as the reference does.
     fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor>;
 }
+
+#[cfg(test)]
+mod tests;

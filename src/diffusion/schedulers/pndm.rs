@@ -197,7 +197,7 @@ impl Scheduler for Pndm {
         1.0
     }
 
-    fn scale_model_input(&mut self, sample: &Tensor, _: f64) -> Result<Tensor> {
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
         Ok(sample.clone())
     }
 

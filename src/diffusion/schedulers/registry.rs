@@ -212,6 +212,13 @@ pub fn build(
     }
 }
 
+/// The class that `config` names, with its values as they stand.
+#[cfg(test)]
+pub(super) fn uncorrected(config: &SchedulerConfig) -> Result<Box<dyn Scheduler>> {
+    let (class, _) = choose(config, None)?;
+    construct(class, &mut Reader::new(config))
+}
+
 type Chosen = (&'static str, &'static [(&'static str, Choice)]);
 
 fn choose(config: &SchedulerConfig, name: Option<&str>) -> Result<Chosen> {

@@ -65,9 +65,9 @@ impl SigmaTrack {
         self.index.set_begin(index);
     }
 
-    /// The place of the step at `timestep`.
-    pub fn locate(&mut self, timestep: f64) -> usize {
-        self.index.locate(&self.timesteps, timestep)
+    /// The place of the current step.
+    pub fn current(&self) -> usize {
+        self.index.current()
     }
 
     pub fn advance(&mut self) {
@@ -79,9 +79,8 @@ impl SigmaTrack {
     }
 
     /// Latents at unit variance, as the network was trained on.
-    pub fn scale_model_input(&mut self, sample: &Tensor, timestep: f64) -> Result<Tensor> {
-        let index = self.locate(timestep);
-        let sigma = self.sigma(index);
+    pub fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
+        let sigma = self.sigma(self.current());
         Ok((sample / f64::from((sigma * sigma + 1.0).sqrt()))?)
     }
 

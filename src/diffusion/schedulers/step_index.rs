@@ -1,7 +1,7 @@
 //! Where in its schedule a scheduler stands.
 
-/// The place of the next step. Before the first step it is found from the timestep, unless a
-/// pipeline has said where the run begins.
+/// The place of the next step: where the pipeline said that the run begins (or at the top), and on
+/// from there. Timesteps alone would not do, because several steps may share one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StepIndex {
     begin: Option<usize>,
@@ -13,32 +13,22 @@ impl StepIndex {
         self.begin = Some(index);
     }
 
-    /// The place of the step at `timestep`, fixed by the first call.
-    pub fn locate(&mut self, timesteps: &[f64], timestep: f64) -> usize {
-        let index = self.current.or(self.begin).unwrap_or_else(|| position(timesteps, timestep));
-        self.current = Some(index);
-        index
+    /// The place of the current step.
+    pub fn current(&self) -> usize {
+        self.current.or(self.begin).unwrap_or(0)
     }
 
     /// One step on.
     pub fn advance(&mut self) {
-        self.current = self.current.map(|index| index + 1);
+        self.current = Some(self.current() + 1);
     }
 
-    /// The place whose noise level `add_noise` takes: where the run stands, or begins.
+    /// The place whose noise level `add_noise` takes: where the run stands. Without a run, the
+    /// first one at `timestep`.
     pub fn noise_level(&self, timesteps: &[f64], timestep: f64) -> usize {
-        match (self.begin, self.current) {
-            (None, _) => position(timesteps, timestep),
-            (Some(_), Some(current)) => current,
-            (Some(begin), None) => begin,
+        if self.begin.is_some() {
+            return self.current();
         }
+        timesteps.iter().position(|t| *t == timestep).unwrap_or(timesteps.len().saturating_sub(1))
     }
-}
-
-/// The second place that holds `timestep` where several do: a run that starts in the middle of a
-/// second-order schedule must not begin with the second half of a step.
-fn position(timesteps: &[f64], timestep: f64) -> usize {
-    let mut places = timesteps.iter().enumerate().filter(|(_, t)| **t == timestep);
-    let first = places.next();
-    places.next().or(first).map_or(timesteps.len().saturating_sub(1), |(place, _)| place)
 }

@@ -64,7 +64,7 @@ pub fn repeated(tensor: &Tensor, batch: usize) -> Result<Tensor> {
     if have == batch {
         return Ok(tensor.clone());
     }
-    if have == 0 || batch % have != 0 {
+    if !batch.is_multiple_of(have) {
         let text = format!("{have} pictures cannot be repeated to make a batch of {batch}");
         return Err(Error::Invalid(text));
     }

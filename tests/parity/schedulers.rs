@@ -123,7 +123,7 @@ fn run(row: &Loop, scheduler: &mut dyn Scheduler) -> Result<Vec<Tensor>, Error> 
     };
     let mut states = vec![sample.clone()];
     for (index, &timestep) in timesteps.iter().enumerate() {
-        let scaled = scheduler.scale_model_input(&sample, timestep)?;
+        let scaled = scheduler.scale_model_input(&sample)?;
         let prediction = made_up_model(&scaled, index)?;
         let context = StepContext { eta: row.eta, noise: &mut noise };
         sample = scheduler.step(&prediction, timestep, &sample, context)?.prev_sample;

@@ -105,9 +105,8 @@ fn solve(mut matrix: Vec<Vec<f32>>, mut right: Vec<f32>) -> Vec<f32> {
         right.swap(column, pivot);
         for row in column + 1..size {
             let factor = matrix[row][column] / matrix[column][column];
-            for k in column..size {
-                matrix[row][k] -= factor * matrix[column][k];
-            }
+            let above = matrix[column].clone();
+            matrix[row].iter_mut().zip(above).for_each(|(v, a)| *v -= factor * a);
             right[row] -= factor * right[column];
         }
     }

@@ -20,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         trial("enlarged_pixels_are_squares", enlarged_pixels_are_squares),
         trial("tile_boundaries_do_not_show", tile_boundaries_do_not_show),
         trial("reduced_pixels_are_means", reduced_pixels_are_means),
+        trial("zooms_in_between_are_area_means", zooms_in_between_are_area_means),
         trial("fine_stripes_become_grey", fine_stripes_become_grey),
         trial("transparency_shows_the_checkerboard", transparency_shows_the_checkerboard),
         trial("around_the_picture_lies_the_background", around_the_picture_lies_the_background),
@@ -105,6 +106,43 @@ fn block_mean(picture: &Picture, x: u32, y: u32, factor: u32) -> [u8; 4] {
         let sum: u32 = block.bytes().chunks_exact(4).map(|pixel| u32::from(pixel[channel])).sum();
         ((sum + factor * factor / 2) / (factor * factor)) as u8
     })
+}
+
+fn zooms_in_between_are_area_means() {
+    let picture = noisy_picture(Extent::new(400, 300), 6);
+    let mut stage = Stage::new();
+    for zoom in [0.55_f32, 0.7, 0.9, 1.5, 2.6] {
+        let mut scene = scene(&picture);
+        scene.view = view(zoom, 0.0, 0.0);
+        scene.viewport_px = Viewport::whole(Extent::new(200, 150));
+        let found = stage.draw(&scene);
+        for (x, y) in (0..150).flat_map(|y| (0..200).map(move |x| (x, y))) {
+            let expected = area_mean(&picture, (x, y), f64::from(zoom));
+            let seen = f64::from(found.pixel(x, y)[0]);
+            assert!(
+                (seen - expected).abs() <= 1.0,
+                "zoom {zoom}, pixel {x}, {y}: {seen} for {expected}"
+            );
+        }
+    }
+}
+
+/// The mean red value under one pixel of the screen.
+fn area_mean(picture: &Picture, (x, y): (u32, u32), zoom: f64) -> f64 {
+    // Pixels of the picture that a stretch of the screen touches, and the share of each.
+    let shares = |at: u32| {
+        let (low, high) = (f64::from(at) / zoom, f64::from(at + 1) / zoom);
+        (low as u32..high.ceil() as u32).map(move |pixel| {
+            let inside = high.min(f64::from(pixel + 1)) - low.max(f64::from(pixel));
+            (pixel, inside * zoom)
+        })
+    };
+    let last = |side: u32, at: u32| at.min(side - 1);
+    let Extent { width, height } = picture.extent();
+    shares(y)
+        .flat_map(|(v, share_v)| shares(x).map(move |(u, share_u)| (u, v, share_u * share_v)))
+        .map(|(u, v, share)| share * f64::from(picture.pixel(last(width, u), last(height, v))[0]))
+        .sum()
 }
 
 fn fine_stripes_become_grey() {

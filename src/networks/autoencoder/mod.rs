@@ -1,0 +1,92 @@
+//! `AutoencoderKL`: pictures to latents and back.
+
+mod blocks;
+mod config;
+mod posterior;
+
+use candle_core::{DType, Module, Result, Tensor, bail};
+
+use self::blocks::{Decoder, Encoder};
+pub use self::{config::AutoencoderConfig, posterior::DiagonalGaussian};
+use super::{Result as LoadResult, Weights, layers::Conv2d};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct AutoencoderKl {
+    encoder: Encoder,
+    quant_conv: Option<Conv2d>,
+    post_quant_conv: Option<Conv2d>,
+    decoder: Decoder,
+    dtype: DType,
+    config: AutoencoderConfig,
+}
+
+impl AutoencoderKl {
+    /// # Errors
+    /// If a tensor is missing, has another shape than the configuration says, or is not finite.
+    pub fn load(config: AutoencoderConfig, weights: &Weights<'_>) -> LoadResult<Self> {
+        let latent = config.latent_channels;
+        let conv = |name, channels| Conv2d::load(&weights.pp(name), channels, channels, 1);
+        let quant = || conv("quant_conv", 2 * latent);
+        let post_quant = || conv("post_quant_conv", latent);
+        Ok(Self {
+            encoder: Encoder::load(&weights.pp("encoder"), &config)?,
+            quant_conv: config.use_quant_conv.then(quant).transpose()?,
+            post_quant_conv: config.use_post_quant_conv.then(post_quant).transpose()?,
+            decoder: Decoder::load(&weights.pp("decoder"), &config)?,
+            dtype: weights.dtype(),
+            config,
+        })
+    }
+
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.config
+    }
+
+    /// What the network computes in. Inputs are cast to it.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// A picture [B, 3, H, W] in [-1, 1] to a distribution of latents [B, C, H / 8, W / 8], not
+    /// yet multiplied by the scaling factor.
+    ///
+    /// # Errors
+    /// If the size is no multiple of [`AutoencoderConfig::downsampling`].
+    pub fn encode(&self, picture: &Tensor) -> Result<DiagonalGaussian> {
+        DiagonalGaussian::from_moments(&self.encode_moments(picture)?)
+    }
+
+    /// The encoder's own output [B, 2 C, h, w]: means, then logarithms of variances.
+    pub fn encode_moments(&self, picture: &Tensor) -> Result<Tensor> {
+        let (_, channels, height, width) = picture.dims4()?;
+        if channels != self.config.in_channels {
+            let right = self.config.in_channels;
+            bail!("the autoencoder takes {right} channels, but the picture has {channels}");
+        }
+        let factor = self.config.downsampling();
+        if height == 0 || width == 0 || height % factor != 0 || width % factor != 0 {
+            bail!("the picture is {width}x{height}, but both must be multiples of {factor}");
+        }
+        let hidden = self.encoder.forward(&picture.to_dtype(self.dtype)?)?;
+        match &self.quant_conv {
+            Some(conv) => conv.forward(&hidden),
+            None => Ok(hidden),
+        }
+    }
+
+    /// Latents [B, C, h, w], divided by the scaling factor, to a picture [B, 3, 8 h, 8 w], about
+    /// [-1, 1], in the network's dtype.
+    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+        let channels = latents.dim(1)?;
+        if channels != self.config.latent_channels {
+            let right = self.config.latent_channels;
+            bail!("the autoencoder takes {right} channels, but the latents have {channels}");
+        }
+        let latents = latents.to_dtype(self.dtype)?;
+        match &self.post_quant_conv {
+            Some(conv) => self.decoder.forward(&conv.forward(&latents)?),
+            None => self.decoder.forward(&latents),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `text_encoder/config.json`, with the defaults of `CLIPTextConfig`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::networks::{Result, config::ConfigReader, layers::Activation};
+
+/// Everything about a text encoder but its weights.
+#[derive(Clone, Debug)]
+pub struct ClipTextConfig {
+    pub vocab_size: usize,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    /// The longest text, in tokens: 77.
+    pub max_position_embeddings: usize,
+    pub activation: Activation,
+    pub layer_norm_eps: f64,
+    pub eos_token_id: u32,
+}
+
+/// What only matters to training, to other architectures, or to the library that wrote the file.
+const HARMLESS: [&str; 26] = [
+    "architectures",
+    "attention_dropout",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "diversity_penalty",
+    "do_sample",
+    "dropout",
+    "dtype",
+    "early_stopping",
+    "id2label",
+    "initializer_factor",
+    "initializer_range",
+    "is_decoder",
+    "is_encoder_decoder",
+    "label2id",
+    "length_penalty",
+    "max_length",
+    "min_length",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "projection_dim",
+    "return_dict",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+];
+
+impl ClipTextConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// If it is unreadable, or asks for something that is not supported.
+    pub fn open(file: &Path) -> Result<Self> {
+        Self::read(ConfigReader::open(file)?)
+    }
+
+    fn read(mut json: ConfigReader) -> Result<Self> {
+        json.only("model_type", json!("clip_text_model"))?;
+        let config = Self {
+            vocab_size: json.take_positive("vocab_size", 49408)?,
+            hidden_size: json.take_positive("hidden_size", 512)?,
+            intermediate_size: json.take_positive("intermediate_size", 2048)?,
+            num_hidden_layers: json.take("num_hidden_layers", 12)?,
+            num_attention_heads: json.take_positive("num_attention_heads", 8)?,
+            max_position_embeddings: json.take_positive("max_position_embeddings", 77)?,
+            activation: activation(&mut json)?,
+            layer_norm_eps: json.take("layer_norm_eps", 1e-5)?,
+            eos_token_id: json.take("eos_token_id", 49407)?,
+        };
+        if config.hidden_size % config.num_attention_heads != 0 {
+            let why = format!("does not divide hidden_size, {}", config.hidden_size);
+            return Err(json.error("num_attention_heads", why));
+        }
+        json.only("use_attention_mask", Value::Bool(false))?;
+        json.ignore(&HARMLESS);
+        json.finish()?;
+        Ok(config)
+    }
+}
+
+fn activation(json: &mut ConfigReader) -> Result<Activation> {
+    let name = json.take("hidden_act", "quick_gelu".to_owned())?;
+    Activation::from_transformers(&name)
+        .ok_or_else(|| json.error("hidden_act", "this activation is not known"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ClipTextConfig> {
+        ClipTextConfig::read(ConfigReader::parse(Path::new("text_encoder/config.json"), text)?)
+    }
+
+    #[test]
+    fn what_is_not_supported_is_named() {
+        for (text, key) in [
+            (r#"{"model_type": "t5"}"#, "model_type"),
+            (r#"{"hidden_act": "laplace"}"#, "hidden_act"),
+            (r#"{"num_attention_heads": 7}"#, "num_attention_heads"),
+            (r#"{"eos_token_id": [1, 2]}"#, "eos_token_id"),
+            (r#"{"rotary": true}"#, "rotary"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("text_encoder/config.json") && error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_the_reference_class() {
+        let config =
+            read(r#"{"architectures": ["CLIPTextModel"], "torch_dtype": "float32"}"#).unwrap();
+        assert_eq!((config.hidden_size, config.num_hidden_layers), (512, 12));
+        assert_eq!((config.eos_token_id, config.activation), (49407, Activation::QuickGelu));
+    }
+}

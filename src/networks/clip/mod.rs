@@ -1,0 +1,129 @@
+//! `CLIPTextModel`: the prompt's tokens to hidden states that the U-Net attends to.
+
+mod config;
+mod layer;
+
+use candle_core::{DType, Device, Module, Result, Tensor, bail};
+
+pub use self::config::ClipTextConfig;
+use self::layer::EncoderLayer;
+use super::{Result as LoadResult, Weights, layers::LayerNorm};
+
+/// Files from before transformers 4.31 say this, and mean the largest token id of the text.
+const LEGACY_EOS: u32 = 2;
+
+/// What the encoder makes of a batch of texts.
+#[derive(Clone, Debug)]
+pub struct TextOutput {
+    /// [B, T, width], after the final layer normalisation.
+    pub last_hidden_state: Tensor,
+    /// The state at each text's end token, [B, width].
+    pub pooled: Tensor,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct ClipTextModel {
+    token_embedding: Tensor,
+    position_embedding: Tensor,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+    device: Device,
+    dtype: DType,
+    config: ClipTextConfig,
+}
+
+impl ClipTextModel {
+    /// # Errors
+    /// If a tensor is missing, has another shape than the configuration says, or is not finite.
+    pub fn load(config: ClipTextConfig, weights: &Weights<'_>) -> LoadResult<Self> {
+        let weights = weights.pp("text_model");
+        let (width, places) = (config.hidden_size, config.max_position_embeddings);
+        let embeddings = weights.pp("embeddings");
+        let layer = |i| EncoderLayer::load(&weights.pp(format!("encoder.layers.{i}")), &config);
+        let eps = config.layer_norm_eps;
+        Ok(Self {
+            token_embedding: embeddings
+                .get((config.vocab_size, width), "token_embedding.weight")?,
+            position_embedding: embeddings.get((places, width), "position_embedding.weight")?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<LoadResult<_>>()?,
+            final_layer_norm: LayerNorm::load(&weights.pp("final_layer_norm"), width, eps)?,
+            device: weights.device().clone(),
+            dtype: weights.dtype(),
+            config,
+        })
+    }
+
+    pub fn config(&self) -> &ClipTextConfig {
+        &self.config
+    }
+
+    /// What the network computes in, and its output comes in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The prompt as the U-Net takes it, [B, T, width]: the last hidden state, or with
+    /// `clip_skip` n the one that n layers fewer give; normalised in either case.
+    ///
+    /// # Errors
+    /// If texts are of different or too great length, an id is not in the vocabulary, or there
+    /// are not as many layers to skip.
+    pub fn encode(&self, ids: &[Vec<u32>], clip_skip: Option<usize>) -> Result<Tensor> {
+        let state = self.hidden_state(&self.embed(ids)?, clip_skip.unwrap_or(0))?;
+        self.final_layer_norm.forward(&state)
+    }
+
+    /// The last hidden state and the pooled one. Errors as [`encode`](Self::encode).
+    pub fn forward(&self, ids: &[Vec<u32>]) -> Result<TextOutput> {
+        let last_hidden_state = self.encode(ids, None)?;
+        let ends = ids.iter().map(|ids| self.end(ids)).enumerate();
+        let rows = ends
+            .map(|(entry, end)| last_hidden_state.get(entry)?.get(end))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(TextOutput { pooled: Tensor::stack(&rows, 0)?, last_hidden_state })
+    }
+
+    /// Token embeddings [B, T, width], without positions.
+    pub fn embed(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+        let length = ids.first().map_or(0, Vec::len);
+        if length == 0 || ids.iter().any(|ids| ids.len() != length) {
+            bail!("texts of one batch need the same number of tokens, and one at least");
+        }
+        let size = self.config.vocab_size;
+        if let Some(id) = ids.iter().flatten().find(|id| **id as usize >= size) {
+            bail!("token {id} is beyond the text encoder's vocabulary of {size}");
+        }
+        let flat: Vec<u32> = ids.iter().flatten().copied().collect();
+        let flat = Tensor::from_vec(flat, ids.len() * length, &self.device)?;
+        self.token_embedding.index_select(&flat, 0)?.reshape((ids.len(), length, ()))
+    }
+
+    /// The state [B, T, width] after all layers but the last `skipped`, not normalised, from token
+    /// embeddings [B, T, width].
+    pub fn hidden_state(&self, embeddings: &Tensor, skipped: usize) -> Result<Tensor> {
+        let length = embeddings.dim(1)?;
+        let longest = self.config.max_position_embeddings;
+        if length > longest {
+            bail!("the text has {length} tokens, but the text encoder takes {longest} at most");
+        }
+        let Some(used) = self.layers.len().checked_sub(skipped) else {
+            let layers = self.layers.len();
+            bail!("clip skip is {skipped}, but the text encoder has {layers} layers only");
+        };
+        let mut state = embeddings.broadcast_add(&self.position_embedding.narrow(0, 0, length)?)?;
+        for layer in &self.layers[..used] {
+            state = layer.forward(&state)?;
+        }
+        Ok(state)
+    }
+
+    /// Where the text ends: its first end token, or the first token if there is none.
+    fn end(&self, ids: &[u32]) -> usize {
+        let end = match self.config.eos_token_id {
+            LEGACY_EOS => ids.iter().copied().max().unwrap_or_default(),
+            eos => eos,
+        };
+        ids.iter().position(|id| *id == end).unwrap_or(0)
+    }
+}

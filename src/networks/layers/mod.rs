@@ -1,0 +1,21 @@
+//! What the networks are built from. Operations that candle is slow at on the processor have
+//! their own kernels here; on accelerators they are candle's operations.
+
+mod activation;
+mod attention;
+mod conv;
+mod linear;
+mod norm;
+mod numeric;
+mod resample;
+mod resnet;
+mod timestep;
+
+pub use activation::{Activation, geglu};
+pub use attention::{AttentionOptions, attention};
+pub use conv::Conv2d;
+pub use linear::Linear;
+pub use norm::{GroupNorm, LayerNorm};
+pub use resample::{Downsample2D, Upsample2D};
+pub use resnet::{ResnetBlock2D, ResnetConfig, TimeShift};
+pub use timestep::{TimestepEmbedding, TimestepEmbeddingConfig, sinusoidal};

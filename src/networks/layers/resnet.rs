@@ -1,0 +1,98 @@
+//! The residual block that U-Nets and autoencoders share.
+
+use candle_core::{D, Module, Result, Tensor};
+
+use super::{Activation, Conv2d, GroupNorm, Linear};
+use crate::networks::{Result as LoadResult, Weights};
+
+/// How the time embedding acts on a block (`resnet_time_scale_shift`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeShift {
+    /// Added before the second normalisation.
+    Default,
+    /// A scale and a shift after it.
+    ScaleShift,
+}
+
+/// What all blocks of a network have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResnetConfig {
+    /// Width of the time embedding; autoencoders have none.
+    pub time_channels: Option<usize>,
+    pub time_shift: TimeShift,
+    pub groups: usize,
+    pub eps: f64,
+    pub activation: Activation,
+    /// The output is divided by it.
+    pub output_scale: f64,
+}
+
+/// [B, inputs, H, W] to [B, outputs, H, W].
+#[derive(Clone, Debug)]
+pub struct ResnetBlock2D {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+    config: ResnetConfig,
+}
+
+impl ResnetBlock2D {
+    pub fn load(
+        weights: &Weights<'_>,
+        config: ResnetConfig,
+        inputs: usize,
+        outputs: usize,
+    ) -> LoadResult<Self> {
+        let time_outputs = match config.time_shift {
+            TimeShift::Default => outputs,
+            TimeShift::ScaleShift => 2 * outputs,
+        };
+        let time = |width| Linear::load(&weights.pp("time_emb_proj"), width, time_outputs);
+        let shortcut = || Conv2d::load(&weights.pp("conv_shortcut"), inputs, outputs, 1);
+        Ok(Self {
+            norm1: GroupNorm::load(&weights.pp("norm1"), inputs, config.groups, config.eps)?,
+            conv1: Conv2d::load(&weights.pp("conv1"), inputs, outputs, 3)?,
+            time_emb_proj: config.time_channels.map(time).transpose()?,
+            norm2: GroupNorm::load(&weights.pp("norm2"), outputs, config.groups, config.eps)?,
+            conv2: Conv2d::load(&weights.pp("conv2"), outputs, outputs, 3)?,
+            conv_shortcut: (inputs != outputs).then(shortcut).transpose()?,
+            config,
+        })
+    }
+
+    /// `time` is the time embedding [B, time_channels] after the activation, which is the same for
+    /// all blocks and so computed once.
+    pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        let hidden = self.conv1.forward(&self.activated(&self.norm1, x)?)?;
+        let hidden = match (&self.time_emb_proj, time) {
+            (Some(project), Some(time)) => self.timed(&hidden, &project.forward(time)?)?,
+            _ => self.activated(&self.norm2, &hidden)?,
+        };
+        let hidden = self.conv2.forward(&hidden)?;
+        let sum = match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(x)? + hidden,
+            None => x + hidden,
+        };
+        if self.config.output_scale == 1.0 { sum } else { sum? / self.config.output_scale }
+    }
+
+    /// The second normalisation and activation, under the influence of `time` [B, C or 2 C].
+    fn timed(&self, hidden: &Tensor, time: &Tensor) -> Result<Tensor> {
+        let time = time.unsqueeze(D::Minus1)?.unsqueeze(D::Minus1)?;
+        match self.config.time_shift {
+            TimeShift::Default => self.activated(&self.norm2, &hidden.broadcast_add(&time)?),
+            TimeShift::ScaleShift => {
+                let parts = time.chunk(2, 1)?;
+                let scaled = self.norm2.forward(hidden)?.broadcast_mul(&(&parts[0] + 1.0)?)?;
+                self.config.activation.forward(&scaled.broadcast_add(&parts[1])?)
+            }
+        }
+    }
+
+    fn activated(&self, norm: &GroupNorm, x: &Tensor) -> Result<Tensor> {
+        norm.forward_then(self.config.activation, x)
+    }
+}

@@ -1,0 +1,352 @@
+//! `unet/config.json`, with the defaults of `UNet2DConditionModel`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::networks::{
+    Result,
+    config::{ConfigReader, OneOrMany},
+    layers::{Activation, TimeShift},
+};
+
+/// Everything about a U-Net but its weights.
+#[derive(Clone, Debug)]
+pub struct UNetConfig {
+    /// Height and width of the latents that the model was trained on.
+    pub sample_size: Option<(usize, usize)>,
+    /// 4 for plain models, 9 for those made for inpainting (latents, mask, masked picture).
+    pub in_channels: usize,
+    pub out_channels: usize,
+    /// Maps the sample from [0, 1] to [-1, 1] first.
+    pub center_input_sample: bool,
+    pub time: TimeConfig,
+    /// Resolutions from the finest down; the up path mirrors them.
+    pub levels: Vec<Level>,
+    pub mid_block: MidBlock,
+    pub mid_block_scale_factor: f64,
+    pub downsample_padding: usize,
+    pub activation: Activation,
+    pub time_shift: TimeShift,
+    pub norm_num_groups: usize,
+    pub norm_eps: f64,
+    pub use_linear_projection: bool,
+    pub upcast_attention: bool,
+    pub conv_in_kernel: usize,
+    pub conv_out_kernel: usize,
+}
+
+/// How a timestep becomes an embedding.
+#[derive(Clone, Debug)]
+pub struct TimeConfig {
+    pub flip_sin_to_cos: bool,
+    pub freq_shift: f64,
+    /// Width of the embedding.
+    pub width: usize,
+    /// After the embedding's second layer.
+    pub post_activation: Option<Activation>,
+    /// Once more, before the blocks.
+    pub embedding_activation: Option<Activation>,
+    /// Width of the guidance embedding of models distilled with guidance.
+    pub condition: Option<usize>,
+}
+
+/// One resolution.
+#[derive(Clone, Debug)]
+pub struct Level {
+    pub channels: usize,
+    /// Residual blocks on the way down; one more on the way up.
+    pub layers: usize,
+    pub down_attention: bool,
+    pub up_attention: bool,
+    pub heads: usize,
+    /// Width of the encoded prompt.
+    pub context: usize,
+    /// Transformer blocks in each attention layer, on the way down and up.
+    pub down_depth: usize,
+    pub up_depth: usize,
+    pub only_cross_attention: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MidBlock {
+    CrossAttention,
+    Plain,
+    None,
+}
+
+impl UNetConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// If it is unreadable, or asks for something that is not supported.
+    pub fn open(file: &Path) -> Result<Self> {
+        Self::read(ConfigReader::open(file)?)
+    }
+
+    fn read(mut json: ConfigReader) -> Result<Self> {
+        let levels = levels(&mut json)?;
+        let time = TimeConfig::read(&mut json, levels[0].channels)?;
+        let config = Self {
+            sample_size: sample_size(&mut json)?,
+            in_channels: json.take_positive("in_channels", 4)?,
+            out_channels: json.take_positive("out_channels", 4)?,
+            center_input_sample: json.take("center_input_sample", false)?,
+            time,
+            mid_block: mid_block(&mut json)?,
+            mid_block_scale_factor: json.take("mid_block_scale_factor", 1.0)?,
+            downsample_padding: json.take("downsample_padding", 1)?,
+            activation: activation(&mut json, "act_fn", Some("silu"))?.unwrap_or(Activation::Silu),
+            time_shift: time_shift(&mut json)?,
+            norm_num_groups: json.take_positive("norm_num_groups", 32)?,
+            norm_eps: json.take("norm_eps", 1e-5)?,
+            use_linear_projection: json.take("use_linear_projection", false)?,
+            upcast_attention: json.take("upcast_attention", false)?,
+            conv_in_kernel: json.take_positive("conv_in_kernel", 3)?,
+            conv_out_kernel: json.take_positive("conv_out_kernel", 3)?,
+            levels,
+        };
+        refuse(&mut json)?;
+        config.check(&json)?;
+        json.finish()?;
+        Ok(config)
+    }
+
+    /// Numbers that must divide each other.
+    fn check(&self, json: &ConfigReader) -> Result<()> {
+        for level in &self.levels {
+            if level.channels % self.norm_num_groups != 0 {
+                let why = format!("does not divide the {} channels of a block", level.channels);
+                return Err(json.error("norm_num_groups", why));
+            }
+            if level.heads > level.channels {
+                let why = format!("more heads than the {} channels of a block", level.channels);
+                return Err(json.error("attention_head_dim", why));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TimeConfig {
+    fn read(json: &mut ConfigReader, channels: usize) -> Result<Self> {
+        json.only("time_embedding_type", json!("positional"))?;
+        let width: Option<usize> = json.take("time_embedding_dim", None)?;
+        Ok(Self {
+            flip_sin_to_cos: json.take("flip_sin_to_cos", true)?,
+            freq_shift: json.take("freq_shift", 0.0)?,
+            width: width.filter(|width| *width > 0).unwrap_or(4 * channels),
+            post_activation: activation(json, "timestep_post_act", None)?,
+            embedding_activation: activation(json, "time_embedding_act_fn", None)?,
+            condition: json.take("time_cond_proj_dim", None)?,
+        })
+    }
+}
+
+fn levels(json: &mut ConfigReader) -> Result<Vec<Level>> {
+    let channels: Vec<usize> = json.take("block_out_channels", vec![320, 640, 1280, 1280])?;
+    let count = channels.len();
+    if count == 0 || channels.contains(&0) {
+        return Err(json.error("block_out_channels", "needs channels for one block or more"));
+    }
+    let down = block_types(json, "down_block_types", "Down", count)?;
+    let mut up = block_types(json, "up_block_types", "Up", count)?;
+    up.reverse();
+    json.only("num_attention_heads", json!(null))?;
+    // What is called the width of a head is the number of heads, in all published models.
+    let heads = spread(json, "attention_head_dim", 8, count)?;
+    let layers = spread(json, "layers_per_block", 2, count)?;
+    let context = spread(json, "cross_attention_dim", 1280, count)?;
+    let down_depth = spread(json, "transformer_layers_per_block", 1, count)?;
+    let up_depth =
+        match json.take::<Option<Vec<usize>>>("reverse_transformer_layers_per_block", None)? {
+            None => down_depth.clone(),
+            Some(depth) if depth.len() == count => depth.into_iter().rev().collect(),
+            Some(_) => {
+                let why = format!("needs {count} values");
+                return Err(json.error("reverse_transformer_layers_per_block", why));
+            }
+        };
+    let only_cross = spread(json, "only_cross_attention", false, count)?;
+    let level = |i: usize| Level {
+        channels: channels[i],
+        layers: layers[i],
+        down_attention: down[i],
+        up_attention: up[i],
+        heads: heads[i],
+        context: context[i],
+        down_depth: down_depth[i],
+        up_depth: up_depth[i],
+        only_cross_attention: only_cross[i],
+    };
+    let levels: Vec<Level> = (0..count).map(level).collect();
+    for (key, zero) in [
+        ("attention_head_dim", levels.iter().any(|level| level.heads == 0)),
+        ("layers_per_block", levels.iter().any(|level| level.layers == 0)),
+    ] {
+        if zero {
+            return Err(json.error(key, "must be 1 or more"));
+        }
+    }
+    Ok(levels)
+}
+
+/// One value for all levels, or one each.
+fn spread<T>(json: &mut ConfigReader, key: &str, default: T, count: usize) -> Result<Vec<T>>
+where
+    T: Clone + serde::de::DeserializeOwned,
+{
+    let values: OneOrMany<T> = json.take(key, OneOrMany::One(default))?;
+    values.spread(count).ok_or_else(|| {
+        json.error(key, format!("needs one value, or {count}: one for each of block_out_channels"))
+    })
+}
+
+/// Whether each block has attention. `direction` is `Down` or `Up`.
+fn block_types(
+    json: &mut ConfigReader,
+    key: &str,
+    direction: &str,
+    count: usize,
+) -> Result<Vec<bool>> {
+    let plain = format!("{direction}Block2D");
+    let attention = format!("CrossAttn{direction}Block2D");
+    // By default all have attention but the coarsest: the last on the way down, the first up.
+    let mut default = vec![attention.clone(); 4];
+    default[if direction == "Down" { 3 } else { 0 }] = plain.clone();
+    let types: Vec<String> = json.take(key, default)?;
+    if types.len() != count {
+        return Err(json.error(key, format!("needs {count} blocks, as many as block_out_channels")));
+    }
+    match types.iter().find(|name| **name != plain && **name != attention) {
+        Some(_) => Err(json.error(key, format!("only {plain} and {attention} are supported"))),
+        None => Ok(types.iter().map(|name| *name == attention).collect()),
+    }
+}
+
+fn sample_size(json: &mut ConfigReader) -> Result<Option<(usize, usize)>> {
+    match json.take::<Option<OneOrMany<usize>>>("sample_size", None)? {
+        None => Ok(None),
+        Some(size) => match size.spread(2).as_deref() {
+            Some(&[height, width]) => Ok(Some((height, width))),
+            _ => Err(json.error("sample_size", "needs a height and a width")),
+        },
+    }
+}
+
+fn mid_block(json: &mut ConfigReader) -> Result<MidBlock> {
+    let key = "mid_block_type";
+    let name: Option<String> = json.take(key, Some("UNetMidBlock2DCrossAttn".to_owned()))?;
+    match name.as_deref() {
+        None => Ok(MidBlock::None),
+        Some("UNetMidBlock2DCrossAttn") => Ok(MidBlock::CrossAttention),
+        Some("UNetMidBlock2D") => Ok(MidBlock::Plain),
+        Some(_) => {
+            Err(json
+                .error(key, "only UNetMidBlock2DCrossAttn, UNetMidBlock2D and null are supported"))
+        }
+    }
+}
+
+fn time_shift(json: &mut ConfigReader) -> Result<TimeShift> {
+    let key = "resnet_time_scale_shift";
+    match json.take(key, "default".to_owned())?.as_str() {
+        "default" => Ok(TimeShift::Default),
+        "scale_shift" => Ok(TimeShift::ScaleShift),
+        _ => Err(json.error(key, "only \"default\" and \"scale_shift\" are supported")),
+    }
+}
+
+fn activation(
+    json: &mut ConfigReader,
+    key: &str,
+    default: Option<&str>,
+) -> Result<Option<Activation>> {
+    match json.take(key, default.map(str::to_owned))? {
+        None => Ok(None),
+        Some(name) => match Activation::from_diffusers(&name) {
+            Some(activation) => Ok(Some(activation)),
+            None => Err(json.error(key, "this activation is not known")),
+        },
+    }
+}
+
+/// What other kinds of U-Net have.
+fn refuse(json: &mut ConfigReader) -> Result<()> {
+    for key in [
+        "addition_embed_type",
+        "addition_time_embed_dim",
+        "class_embed_type",
+        "cross_attention_norm",
+        "encoder_hid_dim",
+        "encoder_hid_dim_type",
+        "num_class_embeds",
+        "projection_class_embeddings_input_dim",
+    ] {
+        json.only(key, json!(null))?;
+    }
+    json.only("attention_type", json!("default"))?;
+    json.only("class_embeddings_concat", json!(false))?;
+    json.only("dual_cross_attention", json!(false))?;
+    json.only("resnet_out_scale_factor", json!(1.0))?;
+    json.only("resnet_skip_time_act", json!(false))?;
+    json.ignore(&["addition_embed_type_num_heads", "dropout", "mid_block_only_cross_attention"]);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<UNetConfig> {
+        UNetConfig::read(ConfigReader::parse(Path::new("unet/config.json"), text)?)
+    }
+
+    #[test]
+    fn defaults_are_the_reference_class() {
+        let config = read("{}").unwrap();
+        assert_eq!((config.in_channels, config.time.width), (4, 1280));
+        let channels: Vec<_> = config.levels.iter().map(|level| level.channels).collect();
+        assert_eq!(channels, [320, 640, 1280, 1280]);
+        let down: Vec<_> = config.levels.iter().map(|level| level.down_attention).collect();
+        let up: Vec<_> = config.levels.iter().map(|level| level.up_attention).collect();
+        assert_eq!(down, [true, true, true, false]);
+        assert_eq!(up, down);
+        assert_eq!(config.mid_block, MidBlock::CrossAttention);
+    }
+
+    #[test]
+    fn up_blocks_mirror_the_levels() {
+        let config = read(
+            r#"{"block_out_channels": [32, 64], "attention_head_dim": [2, 4], "mid_block_type": null,
+                "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+                "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "sample_size": [8, 12]}"#,
+        )
+        .unwrap();
+        assert!(config.levels[0].up_attention && !config.levels[0].down_attention);
+        assert!(!config.levels[1].up_attention && config.levels[1].down_attention);
+        assert_eq!(config.levels[1].heads, 4);
+        assert_eq!(config.mid_block, MidBlock::None);
+        assert_eq!(config.sample_size, Some((8, 12)));
+    }
+
+    #[test]
+    fn what_is_not_supported_is_named() {
+        for (text, key) in [
+            (r#"{"addition_embed_type": "text_time"}"#, "addition_embed_type"),
+            (r#"{"num_attention_heads": 8}"#, "num_attention_heads"),
+            (r#"{"dual_cross_attention": true}"#, "dual_cross_attention"),
+            (r#"{"down_block_types": ["AttnDownBlock2D", "x", "y", "z"]}"#, "down_block_types"),
+            (r#"{"act_fn": "snake"}"#, "act_fn"),
+            (r#"{"norm_num_groups": 7}"#, "norm_num_groups"),
+            (r#"{"attention_head_dim": [1, 2]}"#, "attention_head_dim"),
+            (r#"{"attention_head_dim": 0}"#, "attention_head_dim"),
+            (r#"{"transformer_layers_per_block": [[1], 1, 1, 1]}"#, "transformer_layers_per_block"),
+            (r#"{"norm_num_groups": null}"#, "norm_num_groups"),
+            (r#"{"brand_new_switch": true}"#, "brand_new_switch"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("unet/config.json") && error.contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which files of a component's folder hold its weights.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use candle_core::DType;
+use serde_json::Value;
+
+use crate::networks::{NetworkError, Result};
+
+/// diffusers' name, then transformers'.
+const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+
+/// Formats that are, or contain, Python pickles.
+const PICKLES: [&str; 5] = ["bin", "ckpt", "pt", "pth", "pkl"];
+
+/// The safetensors files of the component in `folder`, one or several shards.
+pub fn find(folder: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
+    let names = names_in(folder)?;
+    for stem in STEMS {
+        for variant in variants(&names, stem, dtype) {
+            let single = format!("{stem}{variant}.safetensors");
+            if names.contains(&single) {
+                return Ok(vec![folder.join(single)]);
+            }
+            let indices = [
+                format!("{stem}.safetensors.index{variant}.json"),
+                format!("{stem}{variant}.safetensors.index.json"),
+            ];
+            if let Some(index) = indices.iter().find(|name| names.contains(*name)) {
+                return shards(folder, &folder.join(index));
+            }
+        }
+    }
+    match names.iter().find(|name| is_pickle(name)) {
+        Some(name) => Err(NetworkError::Pickle { file: folder.join(name) }),
+        None => Err(NetworkError::NoWeights { folder: folder.to_owned() }),
+    }
+}
+
+fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(folder).map_err(NetworkError::io(folder))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.collect())
+}
+
+fn is_pickle(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| PICKLES.contains(&extension))
+}
+
+/// The variants worth trying (`""`, `".fp16"`), best first: the one stored as the run computes,
+/// the plain one, then whatever else lies there.
+fn variants(names: &BTreeSet<String>, stem: &str, dtype: DType) -> Vec<String> {
+    let preferred = match dtype {
+        DType::F16 => ".fp16",
+        DType::BF16 => ".bf16",
+        _ => "",
+    };
+    let mut found = vec![preferred.to_owned(), String::new()];
+    for name in names {
+        let single = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(".safetensors"));
+        let index = name
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix(".safetensors.index"))
+            .and_then(|rest| rest.strip_suffix(".json"));
+        found.extend(single.or(index).filter(|v| !v.contains("-of-")).map(str::to_owned));
+    }
+    found
+}
+
+/// The files that an index names.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    let text = fs::read_to_string(index).map_err(NetworkError::io(index))?;
+    let json: Value =
+        serde_json::from_str(&text).map_err(|error| NetworkError::damaged(index, error))?;
+    let map = json
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| NetworkError::damaged(index, "it lacks \"weight_map\""))?;
+    let mut files = BTreeSet::new();
+    for value in map.values() {
+        let name = value
+            .as_str()
+            .filter(|name| Path::new(name).file_name().is_some_and(|file| file == *name))
+            .ok_or_else(|| NetworkError::damaged(index, format!("{value} is not a file's name")))?;
+        files.insert(folder.join(name));
+    }
+    Ok(files.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(folder.path().join(name), "{}").unwrap();
+        }
+        folder
+    }
+
+    fn found(names: &[&str], dtype: DType) -> Vec<String> {
+        let folder = folder(names);
+        let files = find(folder.path(), dtype).unwrap();
+        files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn the_variant_closest_to_the_run_is_taken() {
+        let both = ["model.safetensors", "model.fp16.safetensors"];
+        assert_eq!(found(&both, DType::F32), ["model.safetensors"]);
+        assert_eq!(found(&both, DType::F16), ["model.fp16.safetensors"]);
+        assert_eq!(found(&both[1..], DType::F32), ["model.fp16.safetensors"]);
+        let other = ["diffusion_pytorch_model.non_ema.safetensors"];
+        assert_eq!(found(&other, DType::F32), other);
+    }
+
+    #[test]
+    fn an_index_leads_to_its_shards() {
+        let folder = folder(&[]);
+        let index = r#"{"weight_map": {"a": "b-2-of-2.safetensors", "c": "b-1-of-2.safetensors"}}"#;
+        fs::write(folder.path().join("model.safetensors.index.fp16.json"), index).unwrap();
+        let files = find(folder.path(), DType::F32).unwrap();
+        assert_eq!(files.len(), 2);
+        assert!(files[0].ends_with("b-1-of-2.safetensors"));
+    }
+
+    #[test]
+    fn an_index_cannot_lead_out_of_its_folder() {
+        let folder = folder(&[]);
+        let index = r#"{"weight_map": {"a": "../../secret"}}"#;
+        fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+        assert!(matches!(find(folder.path(), DType::F32), Err(NetworkError::Damaged { .. })));
+    }
+
+    #[test]
+    fn pickles_are_refused_with_a_reason() {
+        let folder = folder(&["diffusion_pytorch_model.bin"]);
+        let text = find(folder.path(), DType::F32).unwrap_err().to_string();
+        assert!(text.contains("diffusion_pytorch_model.bin") && text.contains("safetensors"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(find(empty.path(), DType::F32), Err(NetworkError::NoWeights { .. })));
+    }
+}

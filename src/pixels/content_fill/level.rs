@@ -38,6 +38,8 @@ pub(super) struct Level {
     pub(super) source_patches: Vec<u32>,
     /// Pixels to the nearest one outside the hole (8 neighbours); 0 outside the hole.
     pub(super) depth: Vec<u16>,
+    /// Pixels whose colour means nothing yet, which distances leave out; empty when there are none.
+    pub(super) unknown: Vec<bool>,
 }
 
 impl Level {
@@ -64,7 +66,8 @@ impl Level {
         let source_patches =
             (0..kinds.len()).filter(|&i| is_source_patch[i]).map(|i| i as u32).collect();
         let depth = hole_depth(width, height, &kinds);
-        Self { width, height, kinds, rgb, lab, is_source_patch, source_patches, depth }
+        let unknown = Vec::new();
+        Self { width, height, kinds, rgb, lab, is_source_patch, source_patches, depth, unknown }
     }
 
     /// Half the size: a block with a hole in it is hole, one with a void in it is void.
@@ -128,28 +131,43 @@ impl Level {
         self.depth.iter().copied().max().unwrap_or(0)
     }
 
-    /// Sum of squared Lab differences of two patches by their corners; stops early once past
-    /// `limit`, so a result above it is only a lower bound.
-    pub(super) fn distance(&self, a: usize, b: usize, limit: u32) -> u32 {
+    /// Sum of squared Lab differences of a patch and a source patch, by their corners; stops early
+    /// once past `limit`, so a result above it is only a lower bound.
+    pub(super) fn distance(&self, patch: usize, source: usize, limit: u32) -> u32 {
+        if !self.unknown.is_empty() {
+            return self.distance_where_known(patch, source);
+        }
         let mut sum = 0;
         for row in 0..PATCH {
-            let a = self.lab[a + row * self.width..][..PATCH].as_flattened();
-            let b = self.lab[b + row * self.width..][..PATCH].as_flattened();
-            let row_sum: i32 = a
-                .iter()
-                .zip(b)
-                .map(|(&a, &b)| {
-                    let d = i32::from(a) - i32::from(b);
-                    d * d
-                })
-                .sum();
-            sum += row_sum as u32;
+            let a = self.lab[patch + row * self.width..][..PATCH].as_flattened();
+            let b = self.lab[source + row * self.width..][..PATCH].as_flattened();
+            sum += a.iter().zip(b).map(|(&a, &b)| squared_difference(a, b)).sum::<u32>();
             if sum > limit {
                 break;
             }
         }
         sum
     }
+
+    /// As [`Self::distance`], from the known pixels alone and scaled up to a whole patch.
+    fn distance_where_known(&self, patch: usize, source: usize) -> u32 {
+        let (mut sum, mut count) = (0_u64, 0);
+        for i in 0..PATCH * PATCH {
+            let shift = i / PATCH * self.width + i % PATCH;
+            if !self.unknown[patch + shift] {
+                let pair = self.lab[patch + shift].iter().zip(&self.lab[source + shift]);
+                sum += pair.map(|(&a, &b)| u64::from(squared_difference(a, b))).sum::<u64>();
+                count += 1;
+            }
+        }
+        // With nothing known, no source is better than another.
+        (sum * (PATCH * PATCH) as u64).checked_div(count).unwrap_or(u64::from(u32::MAX - 1)) as u32
+    }
+}
+
+fn squared_difference(a: i16, b: i16) -> u32 {
+    let d = i32::from(a) - i32::from(b);
+    (d * d) as u32
 }
 
 fn quantised_lab(rgb: [u8; 3]) -> [i16; 4] {

@@ -180,20 +180,38 @@ fn rounds_at(k: usize, count: usize, iterations: usize) -> usize {
 /// A first field, and with it first colours of the hole.
 fn start(level: &mut Level, coarser: Option<(Level, Field)>, seed: u64) -> Field {
     level.fill_smoothly();
-    match coarser {
-        None => {
-            let mut field = Field::random(level, seed);
-            field.measure(level);
-            field
+    let Some((coarse, shifts)) = coarser else {
+        return peel(level, seed);
+    };
+    let mut field = shifts.refined(&coarse, level, seed);
+    field.measure(level);
+    apply(level, &field, 1.0);
+    field.measure(level);
+    field
+}
+
+/// Fills the hole from its border inwards, layer by layer, each from what is known by then. It
+/// keeps lines going where a smooth start would be matched by something blurred.
+fn peel(level: &mut Level, seed: u64) -> Field {
+    const SCANS: u64 = 4;
+    let mut field = Field::random(level, seed);
+    let reach = level.width.max(level.height);
+    level.unknown = level.depth.iter().map(|&d| d > 0).collect();
+    for layer in 1..=level.greatest_depth() {
+        field.measure(level);
+        for scan in 0..SCANS {
+            field.search(level, (u64::from(layer) << 32) + scan, reach, seed);
         }
-        Some((coarse, shifts)) => {
-            let mut field = shifts.refined(&coarse, level, seed);
-            field.measure(level);
-            apply(level, &field, 1.0);
-            field.measure(level);
-            field
+        for (i, color) in vote::vote(level, &field, 1.0) {
+            if level.depth[i] == layer {
+                level.set(i, color.map(|c| (c + 0.5) as u8));
+                level.unknown[i] = false;
+            }
         }
     }
+    level.unknown.clear();
+    field.measure(level);
+    field
 }
 
 /// One round: search, then vote.

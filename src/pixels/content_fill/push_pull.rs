@@ -59,7 +59,7 @@ impl Scattered {
 fn bilinear(half: &[[f32; 3]], width: usize, height: usize, x: usize, y: usize) -> [f32; 3] {
     // Pixel centres of the full grid lie a quarter of a half-size pixel off.
     let near = |i: usize, size: usize| {
-        let other = if i % 2 == 0 { (i / 2).saturating_sub(1) } else { i / 2 + 1 };
+        let other = if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { i / 2 + 1 };
         (i / 2, other.min(size - 1))
     };
     let ((x0, x1), (y0, y1)) = (near(x, width), near(y, height));

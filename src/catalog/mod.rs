@@ -1,1 +1,129 @@
-//! Which models exist, where they lie, and what a file or folder is.
+//! Which models exist, where they are, and what a folder or file is.
+//!
+//! A model is named by an id (`starter`, `content-aware`, or a name found in the places of
+//! [`places`]) or by the path of a folder in the layout of `diffusers`.
+
+mod detect;
+mod hub_cache;
+pub mod places;
+mod starter;
+
+use std::path::{Path, PathBuf};
+
+pub use detect::{Family, ModelFolder, Recommended, inspect};
+
+/// The id of the model that ships inside.
+pub const STARTER: &str = "starter";
+/// The id of the fill that needs no model.
+pub const CONTENT_AWARE: &str = "content-aware";
+
+/// Why a model cannot be used. The texts say what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error(
+        "no model `{model}`: it is neither a folder here nor one of {known}. Name a folder in \
+         diffusers layout (with a model_index.json), or put its parent into OVERPAINT_MODELS"
+    )]
+    NotFound { model: String, known: String },
+    /// A kind of model that is recognised but cannot be run.
+    #[error("{path}: this is {what}, which is not supported yet; {instead}")]
+    NotYet { path: PathBuf, what: String, instead: &'static str },
+    /// A model with something missing or wrong in it.
+    #[error("{path}: {reason}")]
+    Broken { path: PathBuf, reason: String },
+    /// The starter model could not be unpacked.
+    #[error("the starter model could not be unpacked to {path}: {reason}")]
+    Unpack { path: PathBuf, reason: String },
+    #[error("this build carries no starter model: name another with --model")]
+    NoStarter,
+}
+
+/// What a model's name stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// Exemplar fill, no diffusion.
+    ContentAware,
+    Diffusion(ModelFolder),
+}
+
+/// A line of the list of models.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What `--model` takes.
+    pub id: String,
+    /// For a person.
+    pub name: String,
+    /// One line on what it is and does.
+    pub about: String,
+    pub path: Option<PathBuf>,
+    /// `Err` says why it cannot be run.
+    pub model: Result<Model, String>,
+}
+
+/// The model that a name stands for; an empty name stands for the default model.
+///
+/// # Errors
+/// When there is none, or it cannot be run.
+pub fn find(model: &str) -> Result<Model, CatalogError> {
+    match model {
+        CONTENT_AWARE => return Ok(Model::ContentAware),
+        STARTER => return starter::folder().and_then(|path| inspect(&path)).map(Model::Diffusion),
+        "" => return find(default_id()),
+        _ => {}
+    }
+    let path = Path::new(model);
+    if path.exists() {
+        return inspect(path).map(Model::Diffusion);
+    }
+    let found = places::models();
+    match found.iter().find(|(id, _)| id == model) {
+        Some((_, path)) => inspect(path).map(Model::Diffusion),
+        None => Err(not_found(model, &found)),
+    }
+}
+
+/// What runs when no model is named: the starter where this build carries it.
+pub fn default_id() -> &'static str {
+    if starter::is_available() { STARTER } else { CONTENT_AWARE }
+}
+
+/// Every model that can be named by an id, the built-in ones first.
+pub fn list() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if starter::is_available() {
+        entries.push(Entry {
+            id: STARTER.into(),
+            name: "Starter".into(),
+            about: "Built in. Continues sky, water, foliage, sand and walls; draws no objects."
+                .into(),
+            path: None,
+            model: find(STARTER).map_err(|error| error.to_string()),
+        });
+    }
+    entries.push(Entry {
+        id: CONTENT_AWARE.into(),
+        name: "Content-aware".into(),
+        about: "Built in. Fills from the rest of the picture; no diffusion, no prompt.".into(),
+        path: None,
+        model: Ok(Model::ContentAware),
+    });
+    entries.extend(places::models().into_iter().map(|(id, path)| found_entry(id, path)));
+    entries
+}
+
+fn found_entry(id: String, path: PathBuf) -> Entry {
+    let model = inspect(&path);
+    let about = match &model {
+        Ok(folder) => folder.about(),
+        Err(error) => error.to_string(),
+    };
+    let name = model.as_ref().map_or_else(|_| id.clone(), |folder| folder.name.clone());
+    let model = model.map(Model::Diffusion).map_err(|error| error.to_string());
+    Entry { id, name, about, path: Some(path), model }
+}
+
+fn not_found(model: &str, found: &[(String, PathBuf)]) -> CatalogError {
+    let built_in = [STARTER, CONTENT_AWARE].into_iter().map(String::from);
+    let known: Vec<String> = built_in.chain(found.iter().map(|(id, _)| id.clone())).collect();
+    CatalogError::NotFound { model: model.into(), known: known.join(", ") }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Outcome, Request};
-use crate::{geometry::Bounds, pixels::Picture};
+use crate::{diffusion, geometry::Bounds, pixels::Picture};
 
 /// Runs requests, one after the other, on the inference thread. Built there, so it need not be
 /// `Send`: it may own a device and its weights.
@@ -55,5 +55,15 @@ impl EngineError {
     /// Something went wrong while running it.
     pub fn failed(message: impl std::fmt::Display) -> Self {
         Self::Failed(message.to_string())
+    }
+}
+
+impl From<diffusion::Error> for EngineError {
+    fn from(error: diffusion::Error) -> Self {
+        match error {
+            diffusion::Error::Cancelled => Self::Cancelled,
+            diffusion::Error::Tensor(error) => Self::failed(error),
+            other => Self::invalid(other),
+        }
     }
 }

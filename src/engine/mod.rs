@@ -4,17 +4,40 @@
 //! Knows neither egui nor wgpu: whoever starts it gives a wake callback.
 
 pub mod backend;
+mod calibration;
+pub mod compositing;
+mod content_aware;
+mod context_area;
+mod device;
 pub mod event;
+mod fill;
+mod generate;
+mod job;
+mod local;
+mod memo;
+pub mod metadata;
+mod models;
+mod networks;
+mod plan;
+mod preview;
 mod preview_slot;
 mod queue;
 mod reporter;
 pub mod request;
+mod sampling;
+mod source;
+mod tensors;
 mod thread;
+mod transform;
+mod validate;
+mod watcher;
 
 pub use backend::{Backend, EngineError, Monitor};
+pub use device::device_name;
 pub use event::{
     Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress, Recorded, Recording,
 };
+pub use local::{diffusion_backend, preflight};
 pub use preview_slot::PreviewSlot;
 pub use queue::CancelToken;
 pub use reporter::Wake;

@@ -145,6 +145,11 @@ impl Engine {
         }
     }
 
+    /// Whether the thread still runs; it ends before the handle only by a defect.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// The newest preview that nobody took.
     pub fn take_preview(&self) -> Option<Preview> {
         self.preview.take()

@@ -10,6 +10,7 @@
 //! [`crate::pixels`] computes. Only when the window's format itself encodes sRGB do shaders decode
 //! before they write; blends then happen in linear light.
 
+mod adapters;
 mod box_blur;
 mod canvas;
 mod layer;
@@ -25,6 +26,7 @@ mod tile_source;
 mod tiles;
 mod uniforms;
 
+pub use adapters::adapter_names;
 pub use canvas::{CanvasRenderer, Work};
 pub use readback::{READBACK_FORMAT, ReadbackError, render_to_picture};
 pub use scene::{Compare, Cursor, MaskOverlay, Scene, StagedLayer, Viewport};

@@ -1,0 +1,261 @@
+//! What a folder or file is: which pipeline, which family, how many channels. Reads the small
+//! configuration files only, never weights.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use super::{CatalogError, hub_cache, places};
+
+/// The lines of models that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The width of its prompts is 768, as in Stable Diffusion 1.
+    StableDiffusion1,
+    /// Stable Diffusion 2's width, 1024.
+    StableDiffusion2,
+    /// The same architecture in another size, such as the starter model.
+    Custom,
+}
+
+/// A model in `diffusers` layout that can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFolder {
+    pub path: PathBuf,
+    /// For a person.
+    pub name: String,
+    pub family: Family,
+    /// 4 for plain models, 9 for those made for inpainting.
+    pub in_channels: usize,
+    /// The side, in pixels, that the model paints best at.
+    pub native_size: u32,
+    /// The side, in pixels, that the reference samples at when no size is named.
+    pub reference_size: u32,
+    /// Pixels a side that one latent stands for: 8 for the usual autoencoder.
+    pub latent_pixels: u32,
+    pub recommended: Recommended,
+}
+
+/// Settings that a model asks for in its `overpaint.json`; absent ones are the program's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default)]
+pub struct Recommended {
+    pub steps: Option<usize>,
+    pub guidance_scale: Option<f64>,
+    /// The sampling side in pixels.
+    pub size: Option<u32>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Card {
+    name: Option<String>,
+    recommended: Recommended,
+}
+
+const NAME_A_FOLDER: &str = "name a folder of Stable Diffusion 1 in diffusers layout";
+
+/// Class names of pipelines that are known but cannot be run, and what they are.
+const NOT_YET: &[(&str, &str)] = &[
+    ("StableDiffusionXL", "a Stable Diffusion XL model"),
+    ("StableDiffusion3", "a Stable Diffusion 3 model"),
+    ("Flux", "a FLUX model"),
+    ("Kandinsky", "a Kandinsky model"),
+    ("ControlNet", "a ControlNet pipeline"),
+    ("PixArt", "a PixArt model"),
+    ("Wuerstchen", "a Wuerstchen model"),
+    ("StableCascade", "a Stable Cascade model"),
+    ("InstructPix2Pix", "an InstructPix2Pix model"),
+    ("Depth2Img", "a depth-to-image model"),
+    ("Upscale", "an upscaling model"),
+];
+
+/// Looks into a model's folder. The folder of a hub cache's repository stands for its snapshot.
+///
+/// # Errors
+/// When it is not a model, or one that cannot be run; the text names what it is.
+pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
+    if path.is_file() {
+        return Err(refuse_file(path));
+    }
+    if !places::is_model(path) {
+        if let Some(snapshot) = hub_cache::snapshot(path) {
+            return inspect(&snapshot);
+        }
+        return Err(refuse_folder(path));
+    }
+    refuse_pipeline(path, &read_object(&path.join("model_index.json"))?)?;
+    let unet = read_object(&path.join("unet/config.json"))?;
+    let vae = read_object(&path.join("vae/config.json"))?;
+    describe(path, &unet, &vae)
+}
+
+impl ModelFolder {
+    /// One line: what it is, and what it is for.
+    pub fn about(&self) -> String {
+        let family = match self.family {
+            Family::StableDiffusion1 => "Stable Diffusion 1",
+            Family::StableDiffusion2 => "Stable Diffusion 2",
+            Family::Custom => "a small latent diffusion model",
+        };
+        let purpose = if self.is_inpainting() { "made for inpainting" } else { "general" };
+        format!("{family}, {purpose}, {} px", self.native_size)
+    }
+
+    /// Whether it takes the mask as an input and so needs one.
+    pub fn is_inpainting(&self) -> bool {
+        self.in_channels == 9
+    }
+}
+
+fn describe(
+    path: &Path,
+    unet: &Map<String, Value>,
+    vae: &Map<String, Value>,
+) -> Result<ModelFolder, CatalogError> {
+    let unet_file = path.join("unet/config.json");
+    if unet.get("addition_embed_type").is_some_and(|kind| !kind.is_null()) {
+        let (path, what) = (path.to_path_buf(), "a Stable Diffusion XL or later model".into());
+        return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
+    }
+    let in_channels = whole(&unet_file, unet, "in_channels", 4)?;
+    if !matches!(in_channels, 4 | 9) {
+        let (path, what) =
+            (path.to_path_buf(), format!("a model with {in_channels} input channels"));
+        return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
+    }
+    let family = match whole(&unet_file, unet, "cross_attention_dim", 1280)? {
+        768 => Family::StableDiffusion1,
+        1024 => Family::StableDiffusion2,
+        _ => Family::Custom,
+    };
+    let blocks = vae.get("block_out_channels").and_then(Value::as_array).map_or(4, Vec::len);
+    let latent_size = sample_size(&unet_file, unet)?;
+    let card = read_card(path)?;
+    let latent_pixels = 1 << (blocks.clamp(1, 8) - 1);
+    let reference_size = latent_size as u32 * latent_pixels;
+    Ok(ModelFolder {
+        path: path.to_path_buf(),
+        name: card.name.unwrap_or_else(|| folder_name(path)),
+        family,
+        in_channels,
+        native_size: card.recommended.size.unwrap_or(reference_size),
+        reference_size,
+        latent_pixels,
+        recommended: card.recommended,
+    })
+}
+
+fn read_card(path: &Path) -> Result<Card, CatalogError> {
+    let file = path.join("overpaint.json");
+    match fs::read_to_string(&file) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| broken(&file, error)),
+        Err(_) => Ok(Card::default()),
+    }
+}
+
+/// A hub snapshot's folder is named by a commit; its repository says more.
+fn folder_name(path: &Path) -> String {
+    let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+    let repository = path.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent);
+    repository
+        .and_then(|p| Some(name(p)?.strip_prefix("models--")?.replace("--", "/")))
+        .or_else(|| name(path))
+        .unwrap_or_else(|| path.display().to_string())
+}
+
+fn refuse_pipeline(path: &Path, index: &Map<String, Value>) -> Result<(), CatalogError> {
+    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
+    let refusal = |what: String| {
+        Err(CatalogError::NotYet { path: path.to_path_buf(), what, instead: NAME_A_FOLDER })
+    };
+    if let Some((_, what)) = NOT_YET.iter().find(|(part, _)| class.contains(part)) {
+        return refusal((*what).into());
+    }
+    if index.contains_key("text_encoder_2") {
+        return refusal("a Stable Diffusion XL model".into());
+    }
+    let known = class.starts_with("StableDiffusion") || class.starts_with("LatentConsistency");
+    if known { Ok(()) } else { refusal(format!("a `{class}`")) }
+}
+
+fn refuse_file(path: &Path) -> CatalogError {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let what = match extension.as_str() {
+        "safetensors" => "a single-file checkpoint (or LoRA)",
+        "ckpt" | "pt" | "pth" | "bin" => "a pickled checkpoint, which can run any code",
+        "gguf" => "a GGUF file",
+        _ => {
+            let reason = "not a model: name a folder in diffusers layout".into();
+            return CatalogError::Broken { path: path.to_path_buf(), reason };
+        }
+    };
+    CatalogError::NotYet {
+        path: path.to_path_buf(),
+        what: what.into(),
+        instead: "convert it to a folder in diffusers layout (`from_single_file`, then \
+                  `save_pretrained`) and name that",
+    }
+}
+
+fn refuse_folder(path: &Path) -> CatalogError {
+    if let Ok(config) = read_object(&path.join("config.json")) {
+        let class = config.get("_class_name").and_then(Value::as_str).unwrap_or_default();
+        if class.contains("ControlNet") {
+            return CatalogError::NotYet {
+                path: path.to_path_buf(),
+                what: "a ControlNet".into(),
+                instead: NAME_A_FOLDER,
+            };
+        }
+    }
+    let reason = "there is no model_index.json in it, so it is not a model in diffusers layout; \
+                  name the folder that holds unet, vae and text_encoder";
+    CatalogError::Broken { path: path.to_path_buf(), reason: reason.into() }
+}
+
+fn read_object(file: &Path) -> Result<Map<String, Value>, CatalogError> {
+    let text = fs::read_to_string(file).map_err(|error| broken(file, error))?;
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(broken(file, "the outermost value is not a JSON object")),
+        Err(error) => Err(broken(file, error)),
+    }
+}
+
+/// A whole number; absent or null is the class's default.
+fn whole(
+    file: &Path,
+    object: &Map<String, Value>,
+    key: &str,
+    default: usize,
+) -> Result<usize, CatalogError> {
+    let value = object.get(key).unwrap_or(&Value::Null);
+    if value.is_null() {
+        return Ok(default);
+    }
+    let number = value.as_u64().filter(|n| (1..=1 << 16).contains(n));
+    number.map(|n| n as usize).ok_or_else(|| {
+        broken(file, format!("`{key}` is {value}, but must be a whole number above 0"))
+    })
+}
+
+/// The side of the latents that the model was trained at; the longer one of two.
+fn sample_size(file: &Path, unet: &Map<String, Value>) -> Result<usize, CatalogError> {
+    match unet.get("sample_size") {
+        Some(Value::Array(sides)) => {
+            let longest = sides.iter().filter_map(Value::as_u64).max();
+            longest.map(|side| side as usize).ok_or_else(|| {
+                broken(file, "`sample_size` is a list, but not of two whole numbers")
+            })
+        }
+        _ => whole(file, unet, "sample_size", 64),
+    }
+}
+
+fn broken(path: &Path, reason: impl std::fmt::Display) -> CatalogError {
+    CatalogError::Broken { path: path.to_path_buf(), reason: reason.to_string() }
+}

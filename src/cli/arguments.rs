@@ -1,0 +1,232 @@
+//! The command line's options. Names are the arguments' names in `diffusers`, with dashes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::values;
+use crate::engine::{Device, Dtype, FillMode, NoiseKind, PreviewMethod};
+
+/// Paint a mask, say what should be there, and watch a diffusion model fill it in.
+///
+/// Without a command it opens the window, with PICTURE if one is named.
+#[derive(Debug, Parser)]
+#[command(name = "overpaint", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub window: Window,
+}
+
+/// What the window opens with.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Window {
+    /// The picture to open
+    pub picture: Option<PathBuf>,
+    /// A mask for it: white is repainted
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+    /// The model to choose: an id or a folder
+    #[arg(long, value_name = "ID|FOLDER")]
+    pub model: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Repaint the masked part of a picture (inpainting)
+    Fill(Fill),
+    /// Make a new picture from a prompt (text to image)
+    Generate(Generate),
+    /// Change a whole picture (image to image)
+    Transform(Transform),
+    /// A grid over strength, guidance and seed (not yet)
+    Sweep(Rest),
+    /// List the models on this machine
+    Models(Models),
+    /// Measure this machine (not yet)
+    Bench(Rest),
+    /// Say what this machine offers and where things are
+    Doctor,
+}
+
+/// Arguments of a command that is still to come.
+#[derive(Debug, Args)]
+pub struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Models {
+    /// `list`, which is also what happens without it
+    #[arg(value_parser = ["list"])]
+    pub action: Option<String>,
+    /// Machine-readable, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Fill {
+    /// The picture; may come from --request
+    pub image: Option<PathBuf>,
+    /// The mask, of the picture's size: white is repainted, black stays
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+    /// Gaussian blur of the mask, radius in pixels of the picture, 0 to 1000 [default: 0]
+    #[arg(long, value_name = "PX")]
+    pub mask_blur: Option<f32>,
+    /// Sample only the mask's surroundings, with this margin in pixels [default: with --exact the
+    /// whole picture, otherwise as large as the model needs]
+    #[arg(long, value_name = "PX")]
+    pub padding_mask_crop: Option<u32>,
+    /// Put the unmasked part of the picture back over the result [default: true, with --exact
+    /// false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub overlay: Option<bool>,
+    /// What the hole holds before sampling: original, content-aware [default: original]
+    #[arg(long, value_name = "MODE", value_parser = values::fill_mode)]
+    pub fill_mode: Option<FillMode>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct Generate {
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct Transform {
+    /// The picture; may come from --request
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct Common {
+    #[command(flatten)]
+    pub settings: Settings,
+    #[command(flatten)]
+    pub machine: Machine,
+    #[command(flatten)]
+    pub outputs: Outputs,
+    /// A whole request as JSON; options given here override it
+    #[arg(long, value_name = "FILE.json")]
+    pub request: Option<PathBuf>,
+    /// Exactly what the reference's pipeline does for these arguments, with its defaults, and
+    /// nothing else
+    #[arg(long)]
+    pub exact: bool,
+}
+
+/// What the picture depends on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct Settings {
+    /// A model's id, or a folder in diffusers layout [default: starter]
+    #[arg(long, value_name = "ID|FOLDER")]
+    pub model: Option<String>,
+    /// What should be there [default: empty]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// What should not be there [default: empty]
+    #[arg(long, value_name = "TEXT")]
+    pub negative_prompt: Option<String>,
+    /// Seed of the noise, 0 to 2^64-1 [default: drawn, and told]
+    #[arg(long, value_name = "N", value_parser = values::seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Denoising steps, 1 or more [default: the model's recommendation, otherwise 20; with --exact
+    /// 50]
+    #[arg(long, visible_alias = "steps", value_name = "N")]
+    pub num_inference_steps: Option<usize>,
+    /// Classifier-free guidance, 0 to 1000; 1 or less is without [default: the model's
+    /// recommendation, otherwise 7; with --exact 7.5]
+    #[arg(long, visible_alias = "guidance", value_name = "G")]
+    pub guidance_scale: Option<f64>,
+    /// How much of the noise schedule runs, 0 to 1 [default: 1 for fill, 0.8 for transform]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub strength: Option<f64>,
+    /// A scheduler's class name or an artist's name for it [default: the model's own]
+    #[arg(long, value_name = "NAME")]
+    pub scheduler: Option<String>,
+    /// One value of scheduler_config.json; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::scheduler_option)]
+    pub scheduler_option: Vec<(String, serde_json::Value)>,
+    /// Sampling width in pixels, a multiple of 8, 8 to 4096 [default: chosen by task and model]
+    #[arg(long, value_name = "PX")]
+    pub width: Option<u32>,
+    /// Sampling height in pixels, a multiple of 8, 8 to 4096 [default: chosen by task and model]
+    #[arg(long, value_name = "PX")]
+    pub height: Option<u32>,
+    /// Pictures of one batch, 1 or more [default: 1]
+    #[arg(long, value_name = "N")]
+    pub num_images_per_prompt: Option<usize>,
+    /// DDIM's eta, 0 to 1 [default: 0]
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    pub eta: Option<f64>,
+    /// Layers of the text encoder to leave out at its end, 0 or more [default: none]
+    #[arg(long, value_name = "N")]
+    pub clip_skip: Option<usize>,
+    /// Guidance rescale (phi), 0 to 1 [default: 0]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub guidance_rescale: Option<f64>,
+    /// Whose random numbers: torch (as on the CPU), philox (as on CUDA) [default: torch]
+    #[arg(long, value_name = "KIND", value_parser = values::noise)]
+    pub noise: Option<NoiseKind>,
+    /// How prompts are written; only plain so far [default: plain]
+    #[arg(long, value_name = "SYNTAX", value_parser = values::prompt_syntax)]
+    pub prompt_syntax: Option<()>,
+}
+
+/// What it runs on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct Machine {
+    /// auto, cpu, cuda, cuda:N, metal [default: auto]
+    #[arg(long, value_name = "DEVICE", value_parser = values::device)]
+    pub device: Option<Device>,
+    /// Number format of the U-Net: f32, f16, bf16 [default: f32 on the processor, otherwise f16]
+    #[arg(long, value_name = "FORMAT", value_parser = values::dtype)]
+    pub dtype: Option<Dtype>,
+    /// Threads of the processor, 1 or more [default: all]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
+    pub threads: Option<usize>,
+}
+
+/// What is written, and what is told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Outputs {
+    /// The picture to write; several get -0, -1 ... before the extension [default: beside the
+    /// input, -filled or -transformed; generated.png]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The decoder's output before clamping, as a NumPy array (N, 3, H, W) in f32
+    #[arg(long, value_name = "FILE.npy")]
+    pub output_float: Option<PathBuf>,
+    /// Latents after each step: latents_000, latents_001 ...
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub trace: Option<PathBuf>,
+    /// A folder for a preview after each step: step-001.png ...
+    #[arg(long, value_name = "FOLDER")]
+    pub preview_dir: Option<PathBuf>,
+    /// How previews are made: linear, full [default: linear]
+    #[arg(long, value_name = "METHOD", value_parser = values::preview)]
+    pub preview: Option<PreviewMethod>,
+    /// The result as one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}

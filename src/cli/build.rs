@@ -1,0 +1,145 @@
+//! From arguments to a request and what to do with its result.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Failure,
+    arguments::{Common, Fill, Generate, Machine, Outputs, Settings, Transform},
+    files,
+};
+use crate::{
+    catalog,
+    engine::{ImageSource, PreviewMethod, Record, Request, Task},
+};
+
+/// One run.
+pub struct Run {
+    pub request: Request,
+    pub outputs: Outputs,
+    /// Where the picture goes.
+    pub output: PathBuf,
+    pub threads: Option<usize>,
+}
+
+/// The reference's own defaults, for exact runs.
+const EXACT_STEPS: usize = 50;
+const EXACT_GUIDANCE: f64 = 7.5;
+
+pub fn fill(arguments: Fill) -> Result<Run, Failure> {
+    let mut request = base(&arguments.common, Task::Fill)?;
+    let image = arguments.image.map(ImageSource::File);
+    request.image = image.or(request.image);
+    request.mask = arguments.mask.map(ImageSource::File).or(request.mask);
+    set(&mut request.mask_blur, arguments.mask_blur);
+    request.padding_mask_crop = arguments.padding_mask_crop.or(request.padding_mask_crop);
+    set(&mut request.fill_mode, arguments.fill_mode);
+    match arguments.overlay {
+        Some(overlay) => request.overlay = overlay,
+        None if arguments.common.request.is_none() => request.overlay = !request.exact,
+        None => {}
+    }
+    finish(request, arguments.common, "-filled")
+}
+
+pub fn generate(arguments: Generate) -> Result<Run, Failure> {
+    let mut request = base(&arguments.common, Task::Generate)?;
+    (request.image, request.mask) = (None, None);
+    finish(request, arguments.common, "")
+}
+
+pub fn transform(arguments: Transform) -> Result<Run, Failure> {
+    let mut request = base(&arguments.common, Task::Transform)?;
+    request.image = arguments.image.map(ImageSource::File).or(request.image);
+    request.mask = None;
+    finish(request, arguments.common, "-transformed")
+}
+
+/// The request of the file, or the defaults, with the common options over it.
+fn base(common: &Common, task: Task) -> Result<Request, Failure> {
+    let settings = &common.settings;
+    let mut request = match &common.request {
+        Some(file) => read_request(file)?,
+        None => Request::default(),
+    };
+    request.task = task;
+    request.exact |= common.exact;
+    set(&mut request.model, settings.model.clone());
+    if request.model.is_empty() {
+        request.model = catalog::default_id().into();
+    }
+    if common.request.is_none() {
+        recommend(&mut request)?;
+    }
+    apply(&mut request, settings);
+    set(&mut request.device, common.machine.device);
+    request.dtype = common.machine.dtype.or(request.dtype);
+    Ok(request)
+}
+
+/// Steps and guidance where nobody names them: the reference's, the model's or the program's own.
+fn recommend(request: &mut Request) -> Result<(), Failure> {
+    let model = catalog::find(&request.model).map_err(Failure::bad)?;
+    if request.exact {
+        request.num_inference_steps = EXACT_STEPS;
+        request.guidance_scale = EXACT_GUIDANCE;
+    } else if let catalog::Model::Diffusion(folder) = model {
+        set(&mut request.num_inference_steps, folder.recommended.steps);
+        set(&mut request.guidance_scale, folder.recommended.guidance_scale);
+    }
+    Ok(())
+}
+
+fn apply(request: &mut Request, settings: &Settings) {
+    set(&mut request.prompt, settings.prompt.clone());
+    if settings.negative_prompt.is_some() {
+        request.negative_prompt.clone_from(&settings.negative_prompt);
+    }
+    if settings.scheduler.is_some() {
+        request.scheduler.clone_from(&settings.scheduler);
+    }
+    request.scheduler_options.extend(settings.scheduler_option.iter().cloned());
+    request.seed = settings.seed.or(request.seed);
+    set(&mut request.num_inference_steps, settings.num_inference_steps);
+    set(&mut request.guidance_scale, settings.guidance_scale);
+    request.strength = settings.strength.or(request.strength);
+    request.width = settings.width.or(request.width);
+    request.height = settings.height.or(request.height);
+    set(&mut request.num_images_per_prompt, settings.num_images_per_prompt);
+    set(&mut request.eta, settings.eta);
+    request.clip_skip = settings.clip_skip.or(request.clip_skip);
+    set(&mut request.guidance_rescale, settings.guidance_rescale);
+    set(&mut request.noise, settings.noise);
+}
+
+fn set<T>(value: &mut T, option: Option<T>) {
+    if let Some(option) = option {
+        *value = option;
+    }
+}
+
+fn read_request(file: &Path) -> Result<Request, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::Bad(format!("{}: {error}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| bad(&error))?;
+    serde_json::from_str(&text).map_err(|error| bad(&format!("not a request: {error}")))
+}
+
+/// Previews only where somebody sees them; recordings only where they are written.
+fn finish(mut request: Request, common: Common, suffix: &str) -> Result<Run, Failure> {
+    let Common { outputs, machine: Machine { threads, .. }, .. } = common;
+    request.preview = match outputs.preview_dir {
+        Some(_) => outputs.preview.unwrap_or_default(),
+        None => PreviewMethod::Off,
+    };
+    request.record =
+        Record { decoded: outputs.output_float.is_some(), latents: outputs.trace.is_some() };
+    let output = match &outputs.output {
+        Some(output) => output.clone(),
+        None => files::default_output(&request, suffix),
+    };
+    let run = Run { request, outputs, output, threads };
+    files::check_outputs(&run)?;
+    Ok(run)
+}

@@ -1,0 +1,107 @@
+//! Values of options, from text.
+
+use serde_json::Value;
+
+use crate::engine::{Device, Dtype, FillMode, NoiseKind, PreviewMethod};
+
+/// One of a few words; the error lists them.
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+pub fn device(text: &str) -> Result<Device, String> {
+    if let Some(index) = text.strip_prefix("cuda:") {
+        let index = index.parse().map_err(|_| "after cuda: comes a number, 0 or more")?;
+        return Ok(Device::Cuda(index));
+    }
+    let choices = [
+        ("auto", Device::Auto),
+        ("cpu", Device::Cpu),
+        ("cuda", Device::Cuda(0)),
+        ("metal", Device::Metal),
+    ];
+    choice(text, &choices).map_err(|error| format!("{error}, cuda:N"))
+}
+
+pub fn dtype(text: &str) -> Result<Dtype, String> {
+    choice(text, &[("f32", Dtype::F32), ("f16", Dtype::F16), ("bf16", Dtype::Bf16)])
+}
+
+pub fn noise(text: &str) -> Result<NoiseKind, String> {
+    choice(text, &[("torch", NoiseKind::Torch), ("philox", NoiseKind::Philox)])
+}
+
+pub fn preview(text: &str) -> Result<PreviewMethod, String> {
+    choice(text, &[("linear", PreviewMethod::Linear), ("full", PreviewMethod::Full)])
+}
+
+pub fn fill_mode(text: &str) -> Result<FillMode, String> {
+    choice(text, &[("original", FillMode::Original), ("content-aware", FillMode::ContentAware)])
+}
+
+pub fn prompt_syntax(text: &str) -> Result<(), String> {
+    match text {
+        "plain" => Ok(()),
+        "a1111" | "compel" => Err("is not supported yet; only plain is".into()),
+        _ => Err("must be plain (a1111 and compel are not supported yet)".into()),
+    }
+}
+
+pub fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|threads| (1..=1024).contains(threads));
+    threads.ok_or_else(|| "must be a whole number from 1 to 1024".into())
+}
+
+/// Negative seeds count from 2^64 down, as `torch.Generator.manual_seed` takes them.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let negative = || text.parse::<i64>().map(i64::cast_unsigned);
+    text.parse::<u64>()
+        .or_else(|_| negative())
+        .map_err(|_| "must be a whole number from 0 to 18446744073709551615".into())
+}
+
+/// `KEY=VALUE`; the value as JSON or Python writes it, otherwise a word.
+pub fn scheduler_option(text: &str) -> Result<(String, Value), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err("must be KEY=VALUE, as in use_karras_sigmas=true".into());
+    };
+    let value = match value {
+        "True" => Value::Bool(true),
+        "False" => Value::Bool(false),
+        "None" => Value::Null,
+        _ => serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into())),
+    };
+    Ok((key.trim().replace('-', "_"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn words_become_values() {
+        assert_eq!(device("cuda:3"), Ok(Device::Cuda(3)));
+        assert_eq!(device("CPU"), Ok(Device::Cpu));
+        assert_eq!(device("gpu").unwrap_err(), "must be one of auto, cpu, cuda, metal, cuda:N");
+        assert_eq!(seed("-1"), Ok(u64::MAX));
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        assert!(seed("1.5").is_err());
+        assert!(threads("0").is_err());
+    }
+
+    #[test]
+    fn scheduler_options_keep_their_types() {
+        let value = |text| scheduler_option(text).unwrap().1;
+        assert_eq!(value("solver_order=3"), json!(3));
+        assert_eq!(value("use_karras_sigmas=True"), json!(true));
+        assert_eq!(value("timestep_spacing=trailing"), json!("trailing"));
+        assert_eq!(scheduler_option("a-b=1.5").unwrap(), ("a_b".into(), json!(1.5)));
+        assert!(scheduler_option("karras").is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! How what the model made goes onto the picture. Previews and the final picture go through the
+//! same [`Composite`], so what forms on the canvas is what lands.
+
+use std::sync::Arc;
+
+use super::Generated;
+use crate::{
+    geometry::{Bounds, Extent},
+    pixels::{
+        Mask, Picture,
+        blend::composite,
+        overlay::apply_overlay,
+        resize::{Filter, resize_picture},
+    },
+};
+
+/// What happens to a picture as the model made it.
+pub enum Composite {
+    /// It stands for itself, resized to this extent.
+    Whole { extent: Extent },
+    /// It replaces a part of the picture through a mask.
+    Region {
+        /// The picture's part inside `bounds`.
+        original: Picture,
+        /// Where it lies in the document.
+        bounds: Bounds,
+        /// Of the same extent; without one the whole part is replaced.
+        mask: Option<Arc<Mask>>,
+    },
+    /// The reference's overlay: the whole original pasted back, `times` over.
+    Overlay { original: Picture, mask: Mask, crop: Option<Bounds>, times: usize },
+}
+
+impl Composite {
+    /// Puts `made` where it belongs.
+    pub fn apply(&self, made: Picture) -> Generated {
+        match self {
+            Self::Whole { extent } => whole(fitted(made, *extent), extent.bounds()),
+            Self::Region { original, bounds, mask } => {
+                let raw = fitted(made, bounds.extent());
+                let Some(mask) = mask else { return whole(raw, *bounds) };
+                let picture = Arc::new(composite(original, &raw, mask));
+                let composite_mask = Some(Arc::clone(mask));
+                Generated { bounds: *bounds, raw: Arc::new(raw), composite_mask, picture }
+            }
+            Self::Overlay { original, mask, crop, times } => {
+                let mut picture = apply_overlay(mask, original, &made, *crop);
+                for _ in 1..*times {
+                    picture = apply_overlay(mask, original, &picture, None);
+                }
+                whole(picture, original.extent().bounds())
+            }
+        }
+    }
+}
+
+/// The whole picture with a result in its place: `original` where the result covers only a part of
+/// it, otherwise the result itself.
+pub fn placed(original: Option<&Picture>, made: &Generated) -> Picture {
+    let Some(original) = original else { return made.picture.as_ref().clone() };
+    let inside = made.bounds.intersect(original.extent().bounds());
+    if inside != made.bounds || made.bounds == original.extent().bounds() {
+        return made.picture.as_ref().clone();
+    }
+    // A resized result has nowhere to go; only a part of the original is put into it.
+    let mut whole = original.clone();
+    for y in 0..inside.height {
+        let start = inside.x as usize * Picture::CHANNELS;
+        let row = made.picture.row(y);
+        whole.row_mut(inside.y as u32 + y)[start..start + row.len()].copy_from_slice(row);
+    }
+    whole
+}
+
+/// A picture without a blend.
+fn whole(picture: Picture, bounds: Bounds) -> Generated {
+    let picture = Arc::new(picture);
+    Generated { bounds, raw: Arc::clone(&picture), composite_mask: None, picture }
+}
+
+fn fitted(picture: Picture, extent: Extent) -> Picture {
+    if picture.extent() == extent {
+        return picture;
+    }
+    resize_picture(&picture, extent, Filter::Lanczos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(extent: Extent, pixel: [u8; 4]) -> Picture {
+        Picture::from_raw(extent, pixel.repeat(extent.area())).unwrap()
+    }
+
+    #[test]
+    fn a_region_keeps_every_byte_outside_the_mask() {
+        let extent = Extent::new(3, 1);
+        let mask = Arc::new(Mask::from_raw(extent, vec![0, 128, 255]).unwrap());
+        let region = Composite::Region {
+            // Transparent pixels keep their hidden colour where nothing was painted.
+            original: filled(extent, [10, 20, 30, 0]),
+            bounds: Bounds::new(5, 6, 3, 1),
+            mask: Some(mask),
+        };
+        let made = region.apply(filled(Extent::new(24, 8), [200, 100, 50, 255]));
+        assert_eq!(made.bounds, Bounds::new(5, 6, 3, 1));
+        assert_eq!(made.raw.extent(), extent);
+        assert_eq!(made.picture.pixel(0, 0), [10, 20, 30, 0]);
+        assert_eq!(made.picture.pixel(2, 0), [200, 100, 50, 255]);
+    }
+
+    #[test]
+    fn without_a_mask_the_whole_region_is_replaced() {
+        let extent = Extent::new(2, 2);
+        let region = Composite::Region {
+            original: filled(extent, [1, 2, 3, 255]),
+            bounds: extent.bounds(),
+            mask: None,
+        };
+        let made = region.apply(filled(extent, [9, 8, 7, 255]));
+        assert_eq!(made.picture.bytes(), [9, 8, 7, 255].repeat(4));
+        assert!(made.composite_mask.is_none());
+    }
+}

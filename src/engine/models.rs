@@ -1,0 +1,158 @@
+//! A model that is loaded: its networks, and what they have encoded already.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{
+    EngineError, Monitor, Request, Task, calibration::chart, memo::Memo, networks::Networks,
+    tensors::picture_tensor,
+};
+use crate::{
+    catalog::{Family, ModelFolder},
+    diffusion::{
+        Decoder, Denoiser, LinearPreview, Posterior, Scheduler, SchedulerConfig,
+        schedulers::{PipelineKind, build},
+    },
+};
+
+/// How many prompts and pictures stay encoded.
+const PROMPTS_KEPT: usize = 64;
+const PICTURES_KEPT: usize = 8;
+
+/// A loaded model. A second run with the same prompt and picture encodes nothing.
+pub struct Model {
+    folder: ModelFolder,
+    device: Device,
+    networks: Networks,
+    prompts: Memo<(String, Option<usize>), Tensor>,
+    pictures: Memo<u64, Posterior>,
+    linear_preview: Option<LinearPreview>,
+}
+
+impl Model {
+    /// Loads every part from its folder, `dtype` for the U-Net.
+    pub fn load(
+        folder: &ModelFolder,
+        device: Device,
+        dtype: DType,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Self, EngineError> {
+        let networks = Networks::load(&folder.path, &device, dtype, monitor)?;
+        Ok(Self {
+            folder: folder.clone(),
+            device,
+            networks,
+            prompts: Memo::new(PROMPTS_KEPT),
+            pictures: Memo::new(PICTURES_KEPT),
+            linear_preview: None,
+        })
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Pixels a side that one latent stands for.
+    pub fn latent_pixels(&self) -> u32 {
+        self.folder.latent_pixels
+    }
+
+    pub fn in_channels(&self) -> usize {
+        self.denoiser().in_channels()
+    }
+
+    pub fn denoiser(&self) -> &dyn Denoiser {
+        &self.networks.unet
+    }
+
+    pub fn decoder(&self) -> &dyn Decoder {
+        &self.networks.autoencoder
+    }
+
+    /// A scheduler of its own for each run.
+    pub fn scheduler(&self, request: &Request) -> Result<Box<dyn Scheduler>, EngineError> {
+        scheduler(&self.folder, request)
+    }
+
+    /// The encoded text, [1, tokens, width].
+    pub fn text(
+        &mut self,
+        text: &str,
+        clip_skip: Option<usize>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Tensor, EngineError> {
+        let networks = &self.networks;
+        self.prompts.get_or_try((text.to_owned(), clip_skip), || {
+            monitor.loading("Reading the prompt", None)?;
+            networks.encode_text(text, clip_skip)
+        })
+    }
+
+    /// What the autoencoder says about a picture [1, 3, H, W] in [-1, 1].
+    pub fn posterior(
+        &mut self,
+        picture: &Tensor,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Posterior, EngineError> {
+        let key = content_hash(picture).map_err(EngineError::failed)?;
+        let networks = &self.networks;
+        self.pictures.get_or_try(key, || {
+            monitor.loading("Encoding the picture", None)?;
+            networks.encode_picture(picture)
+        })
+    }
+
+    /// From latents to colours: known for Stable Diffusion's autoencoder; for another, fitted once
+    /// to how it encodes a chart of colours.
+    pub fn linear_preview(
+        &mut self,
+        monitor: &mut dyn Monitor,
+    ) -> Result<LinearPreview, EngineError> {
+        if let Some(known) = &self.linear_preview {
+            return Ok(known.clone());
+        }
+        let map = if self.folder.family == Family::Custom {
+            self.fitted_preview(monitor)?
+        } else {
+            LinearPreview::sd1()
+        };
+        self.linear_preview = Some(map.clone());
+        Ok(map)
+    }
+
+    fn fitted_preview(&mut self, monitor: &mut dyn Monitor) -> Result<LinearPreview, EngineError> {
+        let (large, small) = chart(self.folder.latent_pixels);
+        let tensor = |picture| picture_tensor(picture, &self.device).map_err(EngineError::failed);
+        let (large, small) = (tensor(&large)?, tensor(&small)?);
+        let mean = self.posterior(&large, monitor)?.mean;
+        let scaled = (mean * self.decoder().scaling_factor()).map_err(EngineError::failed)?;
+        LinearPreview::fit(&scaled, &small).map_err(EngineError::from)
+    }
+}
+
+/// A scheduler as the model's file and the request say.
+pub fn scheduler(
+    folder: &ModelFolder,
+    request: &Request,
+) -> Result<Box<dyn Scheduler>, EngineError> {
+    let file = folder.path.join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| EngineError::invalid(format!("{}: {error}", file.display())))?;
+    let config = SchedulerConfig::parse(file.display().to_string(), &text)?;
+    let pipeline = match request.task {
+        Task::Fill => PipelineKind::Inpaint,
+        Task::Generate => PipelineKind::TextToImage,
+        Task::Transform => PipelineKind::ImageToImage,
+    };
+    let name = request.scheduler.as_deref();
+    Ok(build(&config, name, &request.scheduler_options, pipeline)?)
+}
+
+/// FNV-1a over shape and values.
+fn content_hash(picture: &Tensor) -> candle_core::Result<u64> {
+    let values: Vec<f32> = picture.flatten_all()?.to_vec1()?;
+    let shape = picture.dims().iter().map(|&d| d as u32);
+    let words = shape.chain(values.iter().map(|v| v.to_bits()));
+    Ok(words.fold(0xcbf2_9ce4_8422_2325, |hash, word| {
+        (hash ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3)
+    }))
+}

@@ -1,0 +1,58 @@
+//! What is sampled, at which size, and how it goes back onto the picture: a request, read.
+
+use super::{
+    EngineError, Monitor, Request, Task, compositing::Composite, fill, generate, transform,
+};
+use crate::{
+    catalog::ModelFolder,
+    geometry::Extent,
+    pixels::{Mask, Picture},
+};
+
+/// What the planning needs to know about a model.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelFacts {
+    /// The side that it paints best at, in pixels.
+    pub native: u32,
+    /// The side that the reference samples at when no size is named.
+    pub reference: u32,
+    /// Pixels a latent: 8 for the usual autoencoder.
+    pub latent_pixels: u32,
+}
+
+impl From<&ModelFolder> for ModelFacts {
+    fn from(folder: &ModelFolder) -> Self {
+        Self {
+            native: folder.native_size,
+            reference: folder.reference_size,
+            latent_pixels: folder.latent_pixels,
+        }
+    }
+}
+
+/// Inputs at the sampling size, before they become tensors.
+pub struct Plan {
+    /// The sampling size.
+    pub size: Extent,
+    /// Of that size; none for text-to-image.
+    pub picture: Option<Picture>,
+    /// Of that size; for fill only.
+    pub mask: Option<Mask>,
+    pub composite: Composite,
+}
+
+/// Reads a request, whose ranges were checked, for a model.
+///
+/// # Errors
+/// When a file cannot be read, or picture, mask and sizes do not fit each other.
+pub fn plan(
+    request: &Request,
+    model: ModelFacts,
+    monitor: &mut dyn Monitor,
+) -> Result<Plan, EngineError> {
+    match request.task {
+        Task::Fill => fill::plan(request, model, monitor),
+        Task::Generate => generate::plan(request, model),
+        Task::Transform => transform::plan(request, model),
+    }
+}

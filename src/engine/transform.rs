@@ -1,0 +1,41 @@
+//! Image to image: a whole picture, changed as far as the strength goes.
+
+use super::{
+    EngineError, Request,
+    compositing::Composite,
+    context_area::sampling_size,
+    plan::{ModelFacts, Plan},
+    source,
+};
+use crate::{
+    geometry::Extent,
+    pixels::resize::{Filter, resize_picture},
+};
+
+/// Exact: at the picture's own size, cut down to whole latents, and so is the result. Otherwise
+/// near the model's own area, and the result is resized to the picture.
+pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
+    let Some(image) = &request.image else {
+        return Err(EngineError::invalid("there is no picture"));
+    };
+    let original = source::picture(image)?;
+    let own = original.extent();
+    let size = match request.size() {
+        Some(size) => size,
+        None if request.exact => whole_latents(own, model.latent_pixels)?,
+        None => sampling_size(own, model.native),
+    };
+    let picture = resize_picture(&original, size, Filter::Lanczos);
+    let extent = if request.exact { size } else { own };
+    let composite = Composite::Whole { extent };
+    Ok(Plan { size, picture: Some(picture), mask: None, composite })
+}
+
+fn whole_latents(extent: Extent, unit: u32) -> Result<Extent, EngineError> {
+    let size = Extent::new(extent.width / unit * unit, extent.height / unit * unit);
+    if size.is_empty() {
+        let text = format!("the picture is {extent} pixels, too small: at least {unit} a side");
+        return Err(EngineError::invalid(text));
+    }
+    Ok(size)
+}

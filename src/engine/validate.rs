@@ -1,0 +1,111 @@
+//! What can be said about a request before anything is loaded.
+
+use super::{EngineError, Request, Task};
+use crate::geometry::Extent;
+
+/// The longest side that is sampled, in pixels.
+const MAX_SIDE: u32 = 4096;
+
+impl Request {
+    /// Checks ranges and what belongs together.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`], naming the setting, its value and its range.
+    pub fn check(&self) -> Result<(), EngineError> {
+        self.check_inputs()?;
+        self.check_sizes()?;
+        at_least_one("number of steps", self.num_inference_steps)?;
+        at_least_one("number of images", self.num_images_per_prompt)?;
+        at_least_one("preview interval", self.preview_interval)?;
+        within("strength", self.strength(), 0.0, 1.0)?;
+        within("eta", self.eta, 0.0, 1.0)?;
+        within("guidance rescale", self.guidance_rescale, 0.0, 1.0)?;
+        within("guidance scale", self.guidance_scale, 0.0, 1000.0)?;
+        within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
+        if self.exact && self.task != Task::Generate && self.guidance_rescale > 0.0 {
+            return invalid(
+                "guidance rescale belongs to text-to-image only in the reference; leave it out, or leave out --exact",
+            );
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self) -> Result<(), EngineError> {
+        if self.task != Task::Generate && self.image.is_none() {
+            return invalid("there is no picture: name one");
+        }
+        if self.task == Task::Fill && self.mask.is_none() {
+            return invalid("there is no mask: paint one, or name a file with --mask");
+        }
+        if self.task != Task::Fill && self.mask.is_some() {
+            return invalid("a mask belongs to fill; leave it out here");
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), EngineError> {
+        for (what, value) in [("width", self.width), ("height", self.height)] {
+            let Some(value) = value else { continue };
+            if value == 0 || value % 8 != 0 || value > MAX_SIDE {
+                return invalid(format!(
+                    "{what} is {value}, but must be a multiple of 8 from 8 to {MAX_SIDE}"
+                ));
+            }
+        }
+        if self.width.is_some() != self.height.is_some() && !self.exact {
+            return invalid("name both width and height, or neither");
+        }
+        Ok(())
+    }
+}
+
+/// A mask must have its picture's size, or every pixel of it would be a guess.
+pub fn check_mask_size(picture: Extent, mask: Extent) -> Result<(), EngineError> {
+    if picture == mask {
+        return Ok(());
+    }
+    invalid(format!("the mask is {mask} pixels, the picture {picture}: they must have one size"))
+}
+
+fn at_least_one(what: &str, value: usize) -> Result<(), EngineError> {
+    if value >= 1 { Ok(()) } else { invalid(format!("the {what} is 0, but must be 1 or more")) }
+}
+
+fn within(what: &str, value: f64, low: f64, high: f64) -> Result<(), EngineError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    invalid(format!("{what} is {value}, but must be from {low} to {high}"))
+}
+
+fn invalid<T>(text: impl std::fmt::Display) -> Result<T, EngineError> {
+    Err(EngineError::invalid(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut Request)) -> String {
+        let mut request = Request { task: Task::Generate, ..Request::default() };
+        change(&mut request);
+        request.check().map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_plain_request_is_fine() {
+        assert_eq!(refusal(|_| {}), "");
+        assert_eq!(refusal(|r| (r.width, r.height) = (Some(64), Some(72))), "");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named_with_its_range() {
+        assert_eq!(refusal(|r| r.strength = Some(1.5)), "strength is 1.5, but must be from 0 to 1");
+        assert!(refusal(|r| r.guidance_scale = f64::NAN).contains("guidance scale is NaN"));
+        assert!(refusal(|r| r.num_inference_steps = 0).contains("number of steps is 0"));
+        assert!(refusal(|r| (r.width, r.height) = (Some(100), Some(64))).contains("width is 100"));
+        assert!(refusal(|r| r.width = Some(64)).contains("both"));
+        assert!(refusal(|r| r.task = Task::Fill).contains("no picture"));
+        assert!(refusal(|r| r.eta = -0.1).contains("eta is -0.1"));
+    }
+}

@@ -112,11 +112,15 @@ fn betas(schedule: BetaSchedule, start: f64, end: f64, steps: usize) -> Vec<f32>
     }
 }
 
-/// `torch.linspace` in f32: each half is counted from its own end.
+/// `torch.linspace` in f32: each half is counted from its own end, with fused multiply-adds.
 fn linspace(start: f32, end: f32, steps: usize) -> Vec<f32> {
     let step = (end - start) / (steps - 1) as f32;
     let at = |i: usize| {
-        if i < steps / 2 { start + step * i as f32 } else { end - step * (steps - 1 - i) as f32 }
+        if i < steps / 2 {
+            step.mul_add(i as f32, start)
+        } else {
+            step.mul_add(-((steps - 1 - i) as f32), end)
+        }
     };
     (0..steps).map(at).collect()
 }
@@ -149,4 +153,49 @@ fn with_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
     let bars: Vec<f32> = roots.iter().map(|root| root * root).collect();
     let rest = bars.windows(2).map(|pair| 1.0 - pair[1] / pair[0]);
     std::iter::once(1.0 - bars[0]).chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::SchedulerConfig;
+
+    fn table(text: &str) -> Vec<f32> {
+        let config = SchedulerConfig::parse("test", text).unwrap();
+        let mut reader = Reader::new(&config);
+        TrainSchedule::read(&mut reader, &DDPM_BETAS, ZeroSnr::Exact).unwrap().alphas_cumprod
+    }
+
+    /// One number for all bits of a table.
+    fn fingerprint(table: &[f32]) -> u32 {
+        table.iter().fold(0, |hash: u32, a| hash.wrapping_mul(31).wrapping_add(a.to_bits()))
+    }
+
+    #[test]
+    fn tables_are_torch_s_to_the_last_bit() {
+        // alphas_cumprod of DDIMScheduler, torch 2.15.
+        let sd = r#""beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear""#;
+        let cases = [
+            (format!("{{{sd}}}"), 0x66e3_178f),
+            ("{}".into(), 0x66e6_d5fe),
+            (r#"{"beta_schedule": "squaredcos_cap_v2"}"#.into(), 0x7463_43d4),
+        ];
+        for (config, reference) in cases {
+            assert_eq!(fingerprint(&table(&config)), reference, "{config}");
+        }
+    }
+
+    /// Not to the last bit: torch takes these square roots with a library that rounds its own way.
+    #[test]
+    fn zero_terminal_snr_is_close_to_torch_s() {
+        let table = table(
+            r#"{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+                "rescale_betas_zero_snr": true}"#,
+        );
+        for (at, bits) in [(1, 0x3f7f_8c3b), (500, 0x3e76_cd97), (998, 0x3453_4ef7)] {
+            let reference = f32::from_bits(bits);
+            assert!((table[at] / reference - 1.0).abs() < 1e-4, "{} {reference}", table[at]);
+        }
+        assert_eq!(table[999], 0.0);
+    }
 }

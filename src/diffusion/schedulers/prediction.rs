@@ -40,7 +40,7 @@ impl Prediction {
         sigma: f32,
     ) -> TensorResult<Tensor> {
         match self {
-            Self::Epsilon => combined(&[(1.0 / alpha, sample), (-sigma / alpha, output)]),
+            Self::Epsilon => combined(&[(1.0, sample), (-sigma, output)])? / f64::from(alpha),
             Self::Velocity => combined(&[(alpha, sample), (-sigma, output)]),
             Self::Sample => Ok(output.clone()),
         }
@@ -57,7 +57,7 @@ impl Prediction {
         match self {
             Self::Epsilon => Ok(output.clone()),
             Self::Velocity => combined(&[(alpha, output), (sigma, sample)]),
-            Self::Sample => combined(&[(1.0 / sigma, sample), (-alpha / sigma, output)]),
+            Self::Sample => combined(&[(1.0, sample), (-alpha, output)])? / f64::from(sigma),
         }
     }
 

@@ -5,17 +5,27 @@
 
 mod compare;
 mod fixtures;
+mod networks;
 mod noise;
 mod pixels;
 mod schedulers;
+mod tokens;
 
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let trials =
-        [noise::trials(), pixels::trials(), schedulers::trials()].into_iter().flatten().collect();
+    let trials = [
+        tokens::trials(),
+        networks::trials(),
+        noise::trials(),
+        pixels::trials(),
+        schedulers::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     compare::print_table();
     conclusion.exit_code()

@@ -1,5 +1,6 @@
-//! The networks against numbers that diffusers and transformers made: small random models of
-//! several shapes (`tests/reference/units.py` writes the numbers).
+//! The networks against numbers that diffusers and transformers made: small random models shaped
+//! like published ones (`tests/reference/units.py` writes the numbers), and some with settings that
+//! published ones seldom have (`tests/reference/networks.py`).
 
 use std::{
     collections::HashMap,
@@ -18,6 +19,10 @@ const MODELS: [&str; 4] = ["base-sharded", "inpaint-pndm", "base-v", "inpaint-fp
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity")
+}
+
+fn unusual() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/networks")
 }
 
 fn component(model: &str, name: &str) -> PathBuf {
@@ -53,17 +58,26 @@ fn assert_close(what: &str, got: &Tensor, right: &Tensor) {
     assert!(difference < 1e-5, "{what} is off by {difference:e} of its largest number");
 }
 
-fn unet(model: &str) -> UNet2DConditionModel {
-    let folder = component(model, "unet");
+fn unet(folder: &Path) -> UNet2DConditionModel {
     let config = UNetConfig::open(&folder.join("config.json")).unwrap();
-    UNet2DConditionModel::load(config, &weights(&folder)).unwrap()
+    UNet2DConditionModel::load(config, &weights(folder)).unwrap()
+}
+
+fn autoencoder(folder: &Path) -> AutoencoderKl {
+    let config = AutoencoderConfig::open(&folder.join("config.json")).unwrap();
+    AutoencoderKl::load(config, &weights(folder)).unwrap()
+}
+
+fn text_encoder(folder: &Path) -> ClipTextModel {
+    let config = ClipTextConfig::open(&folder.join("config.json")).unwrap();
+    ClipTextModel::load(config, &weights(folder)).unwrap()
 }
 
 #[test]
 fn unets_predict_what_the_reference_predicts() {
     let numbers = numbers("networks.safetensors");
     for model in MODELS {
-        let unet = unet(model);
+        let unet = unet(&component(model, "unet"));
         let (sample, text) =
             (&numbers[&format!("{model}.sample")], &numbers[&format!("{model}.text")]);
         for (i, timestep) in [1.0, 500.0, 999.0, 317.4375].into_iter().enumerate() {
@@ -79,9 +93,7 @@ fn unets_predict_what_the_reference_predicts() {
 fn autoencoders_encode_and_decode_like_the_reference() {
     let numbers = numbers("networks.safetensors");
     for model in MODELS {
-        let folder = component(model, "vae");
-        let config = AutoencoderConfig::open(&folder.join("config.json")).unwrap();
-        let vae = AutoencoderKl::load(config, &weights(&folder)).unwrap();
+        let vae = autoencoder(&component(model, "vae"));
         let moments = vae.encode_moments(&numbers["picture"]).unwrap();
         assert_close(&format!("{model}.moments"), &moments, &numbers[&format!("{model}.moments")]);
         let decoded = vae.decode(&numbers[&format!("{model}.latents")]).unwrap();
@@ -94,9 +106,7 @@ fn texts_are_encoded_like_the_reference() {
     let (numbers, index) = (numbers("text.safetensors"), index());
     for model in MODELS {
         let tokenizer = ClipTokenizer::open(&component(model, "tokenizer")).unwrap();
-        let folder = component(model, "text_encoder");
-        let config = ClipTextConfig::open(&folder.join("config.json")).unwrap();
-        let encoder = ClipTextModel::load(config, &weights(&folder)).unwrap();
+        let encoder = text_encoder(&component(model, "text_encoder"));
         let prompts = index["text"]["prompts"].as_array().unwrap();
         let ids: Vec<_> = prompts
             .iter()
@@ -131,4 +141,58 @@ fn tokens_are_the_reference_s() {
             assert_eq!(tokenizer.encode(prompt).unwrap(), right, "{model}: {prompt:?}");
         }
     }
+}
+
+#[test]
+fn unusual_settings_are_heeded() {
+    let file = unusual().join("numbers.safetensors");
+    let numbers = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    for name in ["unet-scale-shift", "unet-uneven"] {
+        let number = |part: &str| numbers.get(&format!("{name}.{part}"));
+        let conditioning = Conditioning {
+            encoder_hidden_states: number("text").unwrap(),
+            timestep_cond: number("condition"),
+        };
+        let unet = unet(&unusual().join(name));
+        let got = unet.forward(number("sample").unwrap(), 721.25, conditioning).unwrap();
+        assert_close(name, &got, number("output").unwrap());
+    }
+    let vae = autoencoder(&unusual().join("vae-one-level"));
+    let number = |part: &str| &numbers[&format!("vae-one-level.{part}")];
+    let moments = vae.encode_moments(number("picture")).unwrap();
+    assert_close("one level, moments", &moments, number("moments"));
+    assert_close("one level, decoded", &vae.decode(number("latents")).unwrap(), number("decoded"));
+    let texts = [vec![28, 3, 7, 29, 29, 29], vec![28, 1, 29, 5, 29, 0]];
+    for name in ["text-old-end", "text-new-end"] {
+        let output = text_encoder(&unusual().join(name)).forward(&texts).unwrap();
+        assert_close(name, &output.last_hidden_state, &numbers[&format!("{name}.last")]);
+        assert_close(name, &output.pooled, &numbers[&format!("{name}.pooled")]);
+    }
+}
+
+#[test]
+fn wrong_inputs_are_errors() {
+    let unet = unet(&component("inpaint-pndm", "unet"));
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let forward = |sample: &[usize], text: &[usize]| {
+        let text = zeros(text);
+        let conditioning = Conditioning { encoder_hidden_states: &text, timestep_cond: None };
+        unet.forward(&zeros(sample), 1.0, conditioning)
+    };
+    assert!(forward(&[1, 9, 1, 3], &[1, 2, 16]).is_ok());
+    for (sample, text) in [
+        ([1, 4, 8, 8], [1, 77, 16]),
+        ([1, 9, 8, 8], [1, 77, 15]),
+        ([1, 9, 8, 8], [2, 77, 16]),
+        ([1, 9, 0, 8], [1, 77, 16]),
+    ] {
+        assert!(forward(&sample, &text).is_err(), "{sample:?} {text:?}");
+    }
+    let vae = autoencoder(&component("inpaint-pndm", "vae"));
+    let text = vae.encode(&zeros(&[1, 3, 36, 32])).unwrap_err().to_string();
+    assert!(text.contains("32x36") && text.contains('8'), "{text}");
+    let encoder = text_encoder(&component("inpaint-pndm", "text_encoder"));
+    assert!(encoder.encode(&[vec![1; 78]], None).is_err());
+    assert!(encoder.encode(&[vec![999_999; 3]], None).is_err());
+    assert!(encoder.encode(&[vec![1; 3], vec![1; 4]], None).is_err());
 }

@@ -82,3 +82,85 @@ impl<'a> Weights<'a> {
         &self.device
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// A folder with one file of these tensors.
+    fn folder(tensors: &[(&str, Tensor)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors: HashMap<_, _> = tensors.iter().cloned().collect();
+        candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
+        folder
+    }
+
+    fn open(folder: &tempfile::TempDir, dtype: DType) -> Result<Weights<'static>> {
+        Weights::open(folder.path(), dtype, &Device::Cpu, |_| ControlFlow::Continue(()))
+    }
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn tensors_come_in_the_dtype_of_the_run() {
+        let stored = tensor(&[1.5, -2.0]).to_dtype(DType::F16).unwrap();
+        let folder = folder(&[("block.0.weight", stored)]);
+        let weights = open(&folder, DType::F32).unwrap().pp("block.0");
+        assert!(weights.contains("weight") && !weights.contains("bias"));
+        let got = weights.get(2, "weight").unwrap();
+        assert_eq!(got.to_vec1::<f32>().unwrap(), [1.5, -2.0]);
+        assert_eq!(weights.get((2, 1, 1), "weight").unwrap().dims(), [2, 1, 1]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let folder = folder(&[
+            ("a", tensor(&[1.0, 2.0])),
+            ("nan", tensor(&[1.0, f32::NAN])),
+            ("large", tensor(&[1e6])),
+            ("ids", Tensor::new(&[1i64], &Device::Cpu).unwrap()),
+        ]);
+        let weights = open(&folder, DType::F32).unwrap();
+        assert!(matches!(weights.get(2, "b"), Err(NetworkError::MissingTensor { .. })));
+        assert!(matches!(weights.get(3, "a"), Err(NetworkError::TensorShape { .. })));
+        assert!(matches!(weights.get(2, "nan"), Err(NetworkError::NotFinite { .. })));
+        assert!(matches!(weights.get(1, "ids"), Err(NetworkError::TensorDtype { .. })));
+        assert!(weights.get(1, "large").is_ok());
+        let half = open(&folder, DType::F16).unwrap();
+        let text = half.get(1, "large").unwrap_err().to_string();
+        assert!(text.contains("model.safetensors") && text.contains("large"), "{text}");
+        assert!(matches!(open(&folder, DType::BF16), Err(NetworkError::DeviceDtype(_))));
+    }
+
+    #[test]
+    fn damaged_files_are_found_before_use() {
+        let folder = folder(&[("a", tensor(&[1.0; 64]))]);
+        let file = folder.path().join("model.safetensors");
+        let whole = std::fs::read(&file).unwrap();
+        for damaged in [&whole[..whole.len() - 9], &whole[..20], &[], b"<html>not found</html>"] {
+            std::fs::write(&file, damaged).unwrap();
+            let error = open(&folder, DType::F32).err().unwrap();
+            assert!(matches!(error, NetworkError::Damaged { .. }), "{error}");
+            assert!(error.to_string().contains("model.safetensors"));
+        }
+    }
+
+    #[test]
+    fn progress_is_told_and_can_end_the_loading() {
+        let folder = folder(&[("a", tensor(&[1.0; 3])), ("b", tensor(&[1.0]))]);
+        let mut told = Vec::new();
+        let watch = |read: BytesRead| {
+            told.push((read.done, read.total));
+            if told.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let weights = Weights::open(folder.path(), DType::F32, &Device::Cpu, watch).unwrap();
+        assert!(weights.get(3, "a").is_ok());
+        assert!(matches!(weights.get(1, "b"), Err(NetworkError::Cancelled)));
+        drop(weights);
+        assert_eq!(told, [(12, 16), (16, 16)]);
+    }
+}

@@ -73,7 +73,7 @@ impl ClipTextConfig {
             layer_norm_eps: json.take("layer_norm_eps", 1e-5)?,
             eos_token_id: json.take("eos_token_id", 49407)?,
         };
-        if config.hidden_size % config.num_attention_heads != 0 {
+        if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             let why = format!("does not divide hidden_size, {}", config.hidden_size);
             return Err(json.error("num_attention_heads", why));
         }

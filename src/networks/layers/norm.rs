@@ -194,7 +194,7 @@ impl CustomOp3 for Normalise {
             bias: contiguous(bias, bias_layout)?,
         };
         let width = match self.kind {
-            Kind::Groups(groups) if dims.len() < 2 || dims[1] % groups != 0 => {
+            Kind::Groups(groups) if dims.len() < 2 || !dims[1].is_multiple_of(groups) => {
                 bail!("normalise: {dims:?} does not part into {groups} groups")
             }
             Kind::Groups(_) => dims[1],

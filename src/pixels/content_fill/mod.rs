@@ -10,6 +10,7 @@ mod field;
 mod level;
 mod push_pull;
 mod random;
+mod seams;
 mod vote;
 
 #[cfg(test)]
@@ -83,16 +84,23 @@ pub fn content_fill(
     let mut out = picture.clone();
     let (bounds, finest) = surroundings(picture, mask, hole)?;
     let mut levels = pyramid(finest);
-    let rounds: Vec<usize> =
-        (0..levels.len()).map(|k| rounds_at(k, levels.len(), options.iterations)).collect();
-    let total: usize = rounds.iter().sum();
+    let efforts: Vec<Effort> = (0..levels.len())
+        .map(|k| Effort::at(k, levels.len(), &levels[k], options.iterations))
+        .collect();
+    let total: usize = efforts.iter().map(|e| e.rounds).sum();
     let mut done = 0;
     let mut coarser: Option<(Level, Field)> = None;
     while let Some(mut level) = levels.pop() {
         let mut field = start(&mut level, coarser.take(), options.seed);
-        for round in 0..rounds[levels.len()] {
-            let last = levels.is_empty() && round + 1 == rounds[0];
-            improve(&mut level, &mut field, round, last, options.seed);
+        let effort = efforts[levels.len()];
+        for round in 0..effort.rounds {
+            search(&level, &mut field, round, effort.reach, options.seed);
+            if levels.is_empty() && round + 1 == effort.rounds {
+                finish(&mut level, &field);
+            } else {
+                apply(&mut level, &field, 1.0);
+                field.measure(&level);
+            }
             done += 1;
             show(&mut out, mask, bounds, &level);
             let fraction = done as f32 / total as f32;
@@ -170,11 +178,31 @@ fn pyramid(finest: Level) -> Vec<Level> {
     }
 }
 
-/// Rounds at level `k` of `count` (0 is the finest): fewer the finer, where they cost more and
-/// less is left to decide.
-fn rounds_at(k: usize, count: usize, iterations: usize) -> usize {
-    let share = (k + 1) as f32 / count as f32;
-    ((iterations as f32 * share.max(0.25)).round() as usize).max(2)
+/// How much work a level gets.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// Rounds of search and vote, 1 or more.
+    rounds: usize,
+    /// How far the random search looks, in pixels.
+    reach: usize,
+}
+
+impl Effort {
+    /// At level `k` of `count`, 0 being the finest: fewer rounds the finer, where they cost more
+    /// and less is left to decide. Where the hole is huge, what the coarser levels chose is only
+    /// refined.
+    fn at(k: usize, count: usize, level: &Level, iterations: usize) -> Self {
+        const HUGE: usize = 150_000;
+        let hole = level.depth.iter().filter(|&&d| d > 0).count();
+        if hole > HUGE && k + 1 < count {
+            return Self { rounds: 1, reach: 8 };
+        }
+        let share = (k + 1) as f32 / count as f32;
+        Self {
+            rounds: ((iterations as f32 * share.max(0.25)).round() as usize).max(2),
+            reach: level.width.max(level.height),
+        }
+    }
 }
 
 /// A first field, and with it first colours of the hole.
@@ -214,14 +242,21 @@ fn peel(level: &mut Level, seed: u64) -> Field {
     field
 }
 
-/// One round: search, then vote.
-fn improve(level: &mut Level, field: &mut Field, round: usize, last: bool, seed: u64) {
-    let reach = level.width.max(level.height);
+/// Two scans, forwards and back.
+fn search(level: &Level, field: &mut Field, round: usize, reach: usize, seed: u64) {
     for scan in 0..2 {
         field.search(level, (2 * round + scan) as u64, reach, seed);
     }
-    apply(level, field, if last { 8.0 } else { 1.0 });
-    field.measure(level);
+}
+
+/// The last vote: sharp, so that texture stays crisp, and then without the seams that leaves.
+fn finish(level: &mut Level, field: &Field) {
+    const SHARPNESS: f32 = 8.0;
+    let mut colors = vote::vote(level, field, SHARPNESS);
+    seams::remove(level, field, SHARPNESS, &mut colors);
+    for (i, color) in colors {
+        level.set(i, color.map(|c| (c + 0.5) as u8));
+    }
 }
 
 fn apply(level: &mut Level, field: &Field, sharpness: f32) {

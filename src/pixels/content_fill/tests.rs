@@ -137,6 +137,29 @@ fn every_round_shows_a_whole_picture_and_can_be_the_last() {
 }
 
 #[test]
+fn a_slope_is_filled_without_steps() {
+    // Nowhere else is the picture quite as bright as in the hole, so pieces copied there differ.
+    let extent = Extent::new(128, 128);
+    let mut picture = Picture::new(extent);
+    for (i, p) in picture.bytes_mut().chunks_exact_mut(4).enumerate() {
+        let (dx, dy) = ((i % 128) as f32 - 64.0, (i / 128) as f32 - 64.0);
+        let light = (230.0 - 0.02 * (dx * dx + dy * dy)) as u8;
+        p.copy_from_slice(&[light, light, light / 2, 255]);
+    }
+    let mask = hole(extent, Bounds::new(44, 44, 40, 40));
+    let filled = fill(&spoiled(&picture, &mask), &mask, 0).unwrap();
+    let mut steepest = 0;
+    for y in 43..84 {
+        for x in 43..84 {
+            let here = filled.pixel(x, y)[0];
+            steepest = steepest.max(here.abs_diff(filled.pixel(x + 1, y)[0]));
+            steepest = steepest.max(here.abs_diff(filled.pixel(x, y + 1)[0]));
+        }
+    }
+    assert!(steepest <= 4, "a step of {steepest}");
+}
+
+#[test]
 fn a_smooth_fill_continues_a_gradient_and_keeps_the_rest() {
     let extent = Extent::new(64, 48);
     let mut picture = Picture::new(extent);

@@ -2,12 +2,16 @@
 
 use super::*;
 
-/// Stripes of 8 pixels, with a hole in the middle.
+/// Upright stripes, 4 pixels each.
 fn stripes(extent: Extent) -> Picture {
     let mut picture = Picture::new(extent);
     for (i, p) in picture.bytes_mut().chunks_exact_mut(4).enumerate() {
         let x = i % extent.width as usize;
-        p.copy_from_slice(if x / 4 % 2 == 0 { &[200, 40, 40, 255] } else { &[30, 60, 160, 255] });
+        p.copy_from_slice(if (x / 4).is_multiple_of(2) {
+            &[200, 40, 40, 255]
+        } else {
+            &[30, 60, 160, 255]
+        });
     }
     picture
 }

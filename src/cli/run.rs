@@ -159,7 +159,7 @@ fn write(
     let names = numbered(&run.output, outcome.images.len());
     let mut sizes = Vec::new();
     for (name, image) in names.iter().zip(&outcome.images) {
-        let picture = placed(original, image);
+        let picture = placed(&outcome.request, original, image);
         let text = metadata::text_of_outcome(outcome, picture.extent());
         save_picture(name, &picture, &text).map_err(Failure::failed)?;
         sizes.push(picture.extent());

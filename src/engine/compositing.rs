@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Generated;
+use super::{Generated, Request, Task};
 use crate::{
     geometry::{Bounds, Extent},
     pixels::{
@@ -54,19 +54,23 @@ impl Composite {
     }
 }
 
-/// The whole picture with a result in its place: `original` where the result covers only a part of
-/// it, otherwise the result itself.
-pub fn placed(original: Option<&Picture>, made: &Generated) -> Picture {
-    let Some(original) = original else { return made.picture.as_ref().clone() };
-    let inside = made.bounds.intersect(original.extent().bounds());
-    if inside != made.bounds || made.bounds == original.extent().bounds() {
+/// The whole picture that a request's result stands for: a fill's part put into `original`,
+/// otherwise (and in exact mode) the result itself.
+pub fn placed(request: &Request, original: Option<&Picture>, made: &Generated) -> Picture {
+    let Some(original) = original.filter(|_| request.task == Task::Fill && !request.exact) else {
         return made.picture.as_ref().clone();
-    }
-    // A resized result has nowhere to go; only a part of the original is put into it.
+    };
     let mut whole = original.clone();
+    let inside = made.bounds.intersect(original.extent().bounds());
+    let part = made.picture.crop(Bounds::new(
+        inside.x - made.bounds.x,
+        inside.y - made.bounds.y,
+        inside.width,
+        inside.height,
+    ));
+    let start = inside.x as usize * Picture::CHANNELS;
     for y in 0..inside.height {
-        let start = inside.x as usize * Picture::CHANNELS;
-        let row = made.picture.row(y);
+        let row = part.row(y);
         whole.row_mut(inside.y as u32 + y)[start..start + row.len()].copy_from_slice(row);
     }
     whole

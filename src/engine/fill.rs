@@ -12,6 +12,7 @@ use super::{
     context_area::{around, sampling_size},
     plan::{ModelFacts, Plan},
     source,
+    tensors::opaque,
     validate::check_mask_size,
 };
 use crate::{
@@ -80,13 +81,14 @@ fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, En
         Some(padding) => Some(reference_crop(input, size, padding)?),
         None => None,
     };
+    let colours = opaque(&input.picture);
     let (picture, mask) = match crop {
         Some(crop) => (
-            resize_and_fill(&input.picture.crop(crop), size),
+            resize_and_fill(&colours.crop(crop), size),
             resize_mask_and_fill(&input.mask.crop(crop), size),
         ),
         None => (
-            resize_picture(&input.picture, size, Filter::Lanczos),
+            resize_picture(&colours, size, Filter::Lanczos),
             resize_mask(&input.mask, size, Filter::Lanczos),
         ),
     };
@@ -138,7 +140,8 @@ fn product(
         FillMode::Original => None,
         FillMode::ContentAware => Some(prefilled(request, &original, &soft, monitor)?),
     };
-    let picture = resize_picture(prepared.as_ref().unwrap_or(&original), size, Filter::Lanczos);
+    let seen = opaque(prepared.as_ref().unwrap_or(&original));
+    let picture = resize_picture(&seen, size, Filter::Lanczos);
     let mask = covering(&resize_mask(&touched(&soft), size, Filter::Lanczos), model.latent_pixels);
     let mask_of_composite = request.overlay.then(|| Arc::new(soft));
     let composite = Composite::Region { original, bounds, mask: mask_of_composite };

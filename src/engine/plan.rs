@@ -2,6 +2,7 @@
 
 use super::{
     EngineError, Monitor, Request, Task, compositing::Composite, fill, generate, transform,
+    validate::check_side,
 };
 use crate::{
     catalog::ModelFolder,
@@ -50,6 +51,9 @@ pub fn plan(
     model: ModelFacts,
     monitor: &mut dyn Monitor,
 ) -> Result<Plan, EngineError> {
+    for (what, side) in [("width", request.width), ("height", request.height)] {
+        side.map_or(Ok(()), |side| check_side(what, side, model.latent_pixels))?;
+    }
     match request.task {
         Task::Fill => fill::plan(request, model, monitor),
         Task::Generate => generate::plan(request, model),

@@ -21,6 +21,14 @@ pub fn picture_tensor(picture: &Picture, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(values, (1, 3, height as usize, width as usize), device)
 }
 
+/// The picture's colours without its alpha, as `convert("RGB")` leaves them: resizing must not
+/// weigh what the model sees by what was transparent.
+pub fn opaque(picture: &Picture) -> Picture {
+    let mut opaque = picture.clone();
+    opaque.bytes_mut().chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
+    opaque
+}
+
 /// A mask as [1, 1, H, W] in [0, 1], f32; not binarised.
 pub fn mask_tensor(mask: &Mask, device: &Device) -> Result<Tensor> {
     let Extent { width, height } = mask.extent();

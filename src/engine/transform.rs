@@ -6,6 +6,7 @@ use super::{
     context_area::sampling_size,
     plan::{ModelFacts, Plan},
     source,
+    tensors::opaque,
 };
 use crate::{
     geometry::Extent,
@@ -25,7 +26,7 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
         None if request.exact => whole_latents(own, model.latent_pixels)?,
         None => sampling_size(own, model.native),
     };
-    let picture = resize_picture(&original, size, Filter::Lanczos);
+    let picture = resize_picture(&opaque(&original), size, Filter::Lanczos);
     let extent = if request.exact { size } else { own };
     let composite = Composite::Whole { extent };
     Ok(Plan { size, picture: Some(picture), mask: None, composite })

@@ -46,17 +46,25 @@ impl Request {
     fn check_sizes(&self) -> Result<(), EngineError> {
         for (what, value) in [("width", self.width), ("height", self.height)] {
             let Some(value) = value else { continue };
-            if value == 0 || value % 8 != 0 || value > MAX_SIDE {
-                return invalid(format!(
-                    "{what} is {value}, but must be a multiple of 8 from 8 to {MAX_SIDE}"
-                ));
-            }
+            // The reference's inpainting wants whole latents only, which the model decides.
+            let unit = if self.exact && self.task == Task::Fill { 1 } else { 8 };
+            check_side(what, value, unit)?;
         }
         if self.width.is_some() != self.height.is_some() && !self.exact {
             return invalid("name both width and height, or neither");
         }
         Ok(())
     }
+}
+
+/// Checks one side of the sampling size, in pixels.
+pub fn check_side(what: &str, value: u32, unit: u32) -> Result<(), EngineError> {
+    if value > 0 && value.is_multiple_of(unit) && value <= MAX_SIDE {
+        return Ok(());
+    }
+    invalid(format!(
+        "{what} is {value}, but must be a multiple of {unit} from {unit} to {MAX_SIDE}"
+    ))
 }
 
 /// A mask must have its picture's size, or every pixel of it would be a guess.

@@ -47,18 +47,17 @@ impl SchedulerConfig {
     /// The configuration that `class` runs with in a pipeline of this kind.
     ///
     /// The pipelines set `steps_offset` to 1, switch `clip_sample` off (text-to-image and
-    /// image-to-image) and `skip_prk_steps` on (inpainting). For the model's own class this
-    /// counts in any case; for one that stands in only where the file had the key, because
-    /// defaults are not handed on.
-    pub(super) fn corrected(&self, class: &str, pipeline: PipelineKind) -> Self {
+    /// image-to-image) and `skip_prk_steps` on (inpainting). For the model's own scheduler this
+    /// counts in any case; for one that was `rebuilt` (`from_config`, to name a class or options)
+    /// only where the file had the key, because values that were mere defaults are not handed on.
+    pub(super) fn corrected(&self, pipeline: PipelineKind, rebuilt: bool) -> Self {
         let corrections: &[(&str, Value)] = match pipeline {
             PipelineKind::Inpaint => &[("steps_offset", 1.into()), ("skip_prk_steps", true.into())],
             _ => &[("steps_offset", 1.into()), ("clip_sample", false.into())],
         };
-        let own = self.class_name().is_none_or(|named| named == class);
         let mut corrected = self.clone();
         for (key, value) in corrections {
-            if own || corrected.values.contains_key(*key) {
+            if !rebuilt || corrected.values.contains_key(*key) {
                 corrected.values.insert((*key).into(), value.clone());
             }
         }

@@ -195,7 +195,7 @@ pub fn build(
     pipeline: PipelineKind,
 ) -> Result<Box<dyn Scheduler>> {
     let (class, implied) = choose(config, name)?;
-    let mut config = config.corrected(class, pipeline);
+    let mut config = config.corrected(pipeline, name.is_some() || !options.is_empty());
     for (key, choice) in implied {
         config.values.insert((*key).into(), choice.value());
     }

@@ -184,6 +184,11 @@ impl Document {
         effects
     }
 
+    /// Names the present state of picture and mask; undoing brings the earlier number back.
+    pub fn revision(&self) -> u64 {
+        self.history.revision()
+    }
+
     /// Whether something changed since the last [`Document::mark_saved`]. Undoing back to the saved
     /// state counts as unchanged.
     pub fn is_modified(&self) -> bool {

@@ -1,11 +1,11 @@
 //! Results that wait for the artist's word. A patch lies over the picture until it is accepted.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{DocumentError, effects::Effects, history::Entry, tiles::PictureTiles};
 use crate::{
     geometry::{Bounds, Extent},
-    pixels::{Mask, Picture},
+    pixels::{Mask, Picture, blend},
 };
 
 /// One result of a generation, and what is needed to blend it anew.
@@ -18,8 +18,6 @@ pub struct Patch {
     /// How much of `raw` the blend takes, same extent; absent for all of it. Where it is 0 accepting
     /// changes nothing.
     pub composite_mask: Option<Arc<Mask>>,
-    /// `raw` blended over the original: what is shown, and what accepting writes. Same extent.
-    pub picture: Arc<Picture>,
     /// Seed of the noise it came from.
     pub seed: u64,
     /// The settings it was made with, as JSON.
@@ -38,12 +36,20 @@ impl Patch {
             }
         };
         fits("raw picture", self.raw.extent())?;
-        fits("blended picture", self.picture.extent())?;
         self.composite_mask.as_ref().map_or(Ok(()), |mask| fits("mask", mask.extent()))
+    }
+
+    /// The result over the picture as it is now, which may be newer than what the model saw.
+    fn blended_over(&self, tiles: &PictureTiles) -> Cow<'_, Picture> {
+        match &self.composite_mask {
+            Some(mask) => Cow::Owned(blend::composite(&tiles.crop(self.bounds), &self.raw, mask)),
+            None => Cow::Borrowed(&self.raw),
+        }
     }
 
     /// Writes the pixels where the composite mask is not 0, touching only tiles that have some.
     fn write_to(&self, tiles: &mut PictureTiles) {
+        let blended = self.blended_over(tiles);
         for (column, row) in tiles.tiles_in(self.bounds) {
             for span in tiles.spans(column, row, self.bounds) {
                 let taken = |i: usize| {
@@ -54,8 +60,7 @@ impl Patch {
                 let mut start = 0;
                 while let Some(first) = (start..span.len).find(|&i| taken(i)) {
                     let end = (first..span.len).find(|&i| !taken(i)).unwrap_or(span.len);
-                    let from =
-                        &self.picture.bytes()[(span.outer + first) * 4..(span.outer + end) * 4];
+                    let from = &blended.bytes()[(span.outer + first) * 4..(span.outer + end) * 4];
                     tiles.tile_mut(column, row)[(span.inner + first) * 4..(span.inner + end) * 4]
                         .copy_from_slice(from);
                     start = end;
@@ -124,6 +129,15 @@ impl super::Document {
         let Some(staged) = &mut self.staged else { return Ok(Effects::NONE) };
         staged.patches[staged.selected] = patch;
         Ok(Effects { staged_changed: true, ..Effects::NONE })
+    }
+
+    /// What is seen: the picture with the selected result on it, if one waits.
+    pub fn picture_with_staged(&self) -> Picture {
+        let mut tiles = self.picture.clone();
+        if let Some(staged) = &self.staged {
+            staged.selected().write_to(&mut tiles);
+        }
+        tiles.to_picture()
     }
 
     /// Forgets the waiting results.

@@ -38,7 +38,6 @@ fn patch(bounds: Bounds, seed: u32) -> Patch {
         bounds,
         raw: Arc::new(noise_picture(extent, seed ^ 0xaa)),
         composite_mask: Some(Arc::new(mask)),
-        picture: Arc::new(noise_picture(extent, seed)),
         seed: u64::from(seed),
         settings: "{}".into(),
     }
@@ -124,15 +123,17 @@ proptest! {
         let patch = patch(bounds, seed);
         let mut document = masked_document();
         let (before, mask_before) = (document.snapshot().picture(), mask_bytes(&document));
-        let _ = document.stage(vec![patch.clone()]).unwrap();
+        let mask = patch.composite_mask.clone().unwrap();
+        let blended = crate::pixels::blend::composite(&before.crop(bounds), &patch.raw, &mask);
+        let _ = document.stage(vec![patch]).unwrap();
         let _ = document.accept_staged();
         let after = document.picture().to_picture();
         for y in 0..EXTENT.height {
             for x in 0..EXTENT.width {
                 let (column, row) = ((x as i32 - bounds.x) as u32, (y as i32 - bounds.y) as u32);
                 let masked = bounds.contains(x as i32, y as i32)
-                    && patch.composite_mask.as_ref().unwrap().pixel(column, row) != [0];
-                let expected = if masked { patch.picture.pixel(column, row) } else { before.pixel(x, y) };
+                    && mask.pixel(column, row) != [0];
+                let expected = if masked { blended.pixel(column, row) } else { before.pixel(x, y) };
                 prop_assert_eq!(after.pixel(x, y), expected);
             }
         }
@@ -305,12 +306,29 @@ fn staged_results_are_chosen_from() {
     let _ = document.replace_staged(whole.clone()).unwrap();
     let effects = document.accept_staged();
     assert_eq!(effects.dirty_picture, bounds);
-    assert_eq!(&document.picture().crop(bounds), &*whole.picture);
+    assert_eq!(&document.picture().crop(bounds), &*whole.raw);
     assert_eq!(document.history().undo_name(), Some("Accept result"));
 
-    let crooked = Patch { picture: Arc::new(noise_picture(Extent::new(3, 3), 1)), ..whole };
+    let crooked = Patch { raw: Arc::new(noise_picture(Extent::new(3, 3), 1)), ..whole };
     assert!(matches!(document.stage(vec![crooked]), Err(DocumentError::PatchExtent { .. })));
     assert!(document.staged().is_none());
+}
+
+#[test]
+fn a_result_is_blended_over_the_picture_as_it_is_when_it_is_accepted() {
+    let bounds = Bounds::new(20, 30, 40, 50);
+    let mut document = document();
+    perform(&mut document, &Action::Accept(bounds, 3));
+    let half = Mask::from_raw(bounds.extent(), vec![128; bounds.extent().area()]).unwrap();
+    let late = Patch { composite_mask: Some(Arc::new(half.clone())), ..patch(bounds, 9) };
+    let _ = document.stage(vec![late.clone()]).unwrap();
+    let _ = document.undo();
+    let below = document.picture().crop(bounds);
+    let seen = document.picture_with_staged();
+    let _ = document.accept_staged();
+    let expected = crate::pixels::blend::composite(&below, &late.raw, &half);
+    assert_eq!(document.picture().crop(bounds), expected);
+    assert_eq!(document.picture().to_picture(), seen);
 }
 
 #[test]

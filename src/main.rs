@@ -2,14 +2,29 @@
 
 use std::process::ExitCode;
 
-use overpaint::cli::{self, Invocation};
+use overpaint::{
+    app,
+    cli::{self, Invocation},
+};
 
 fn main() -> ExitCode {
     env_logger::init();
-    match cli::parse() {
-        Invocation::Done(code) => code,
-        Invocation::Window(_) => {
-            eprintln!("overpaint: there is no window yet; run {}", cli::sample_command());
+    let window = match cli::parse() {
+        Invocation::Done(code) => return code,
+        Invocation::Window(window) => window,
+    };
+    cli::threads::leave_one_for_the_window();
+    let opened = app::run(app::Options {
+        picture: window.picture,
+        mask: window.mask,
+        model: window.model,
+        empty: false,
+        headless_command: cli::sample_command(),
+    });
+    match opened {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("overpaint: {why}");
             ExitCode::FAILURE
         }
     }

@@ -1,1 +1,29 @@
 //! The egui window.
+//!
+//! [`App`] owns the document; the inference thread owns the weights. `App::logic` drains events,
+//! reads the pointer and applies commands; `App::ui` only paints and pushes commands.
+
+mod background;
+mod canvas;
+mod commands;
+mod execute;
+mod files;
+mod generation;
+mod guard;
+mod icons;
+mod jobs;
+mod launch;
+mod models;
+mod panels;
+mod settings;
+mod shell;
+mod shortcuts;
+pub mod theme;
+mod widgets;
+
+pub use self::{
+    commands::{Command, Tool},
+    launch::{Options, run},
+    settings::{Overlay, SeedChoice, Settings},
+    shell::App,
+};

@@ -1,0 +1,132 @@
+//! Work that must not hold up a frame: file dialogs, reading and writing pictures. Each runs on a
+//! named thread of its own and its answer comes back through one bounded channel.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    document::Snapshot,
+    pixels::{
+        Mask, Picture,
+        codec::{self, TextEntry},
+    },
+};
+
+/// What a dialog was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Open,
+    Save,
+    ModelFolder,
+}
+
+/// An answer.
+pub enum Done {
+    /// A dialog was closed with a choice.
+    Chosen(Purpose, PathBuf),
+    /// A dialog could not be shown on this desktop.
+    NoDialog(Purpose),
+    /// A picture was read, and the mask that was asked for with it.
+    Read { path: PathBuf, picture: Result<Picture, String>, mask: Option<Result<Mask, String>> },
+    /// A picture was written as it was at `revision` of the document.
+    Written { path: PathBuf, result: Result<(), String>, revision: u64 },
+}
+
+/// Starts background work and collects the answers.
+pub struct Background {
+    sender: SyncSender<Done>,
+    receiver: Receiver<Done>,
+    ctx: egui::Context,
+}
+
+/// A dialog that closes sooner than a person can was never shown.
+const SOONER_THAN_A_PERSON: Duration = Duration::from_millis(250);
+
+impl Background {
+    pub fn new(ctx: egui::Context) -> Self {
+        let (sender, receiver) = sync_channel(64);
+        Self { sender, receiver, ctx }
+    }
+
+    /// All answers since the last call.
+    pub fn drain(&self) -> Vec<Done> {
+        self.receiver.try_iter().collect()
+    }
+
+    /// Shows the platform's file dialog.
+    pub fn ask_for_file(&self, purpose: Purpose, start: Option<&Path>) {
+        let start = start.map(Path::to_owned);
+        self.spawn("file dialog", move || {
+            let opened = Instant::now();
+            match dialog(purpose, start) {
+                Some(path) => Some(Done::Chosen(purpose, path)),
+                None if opened.elapsed() < SOONER_THAN_A_PERSON => Some(Done::NoDialog(purpose)),
+                None => None,
+            }
+        });
+    }
+
+    pub fn read_picture(&self, path: PathBuf, mask: Option<PathBuf>) {
+        self.spawn("picture reader", move || {
+            let picture = codec::load_picture(&path).map_err(|e| e.to_string());
+            let mask = mask.map(|path| codec::load_mask(&path).map_err(|e| e.to_string()));
+            Some(Done::Read { path, picture, mask })
+        });
+    }
+
+    /// Flattens and writes a snapshot. `text` are the PNG's text entries.
+    pub fn write_picture(
+        &self,
+        snapshot: Snapshot,
+        path: PathBuf,
+        text: Vec<TextEntry>,
+        revision: u64,
+    ) {
+        self.spawn("picture writer", move || {
+            let picture = snapshot.picture();
+            let result = codec::save_picture(&path, &picture, &text);
+            let result = result.map_err(|e| e.to_string());
+            Some(Done::Written { path, result, revision })
+        });
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() -> Option<Done> + Send + 'static) {
+        let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Some(done) = work() {
+                // The window may be gone by now; then nobody needs the answer.
+                let _ = sender.send(done);
+                ctx.request_repaint();
+            }
+        });
+        if let Err(error) = spawned {
+            log::error!("could not start the {name} thread: {error}");
+        }
+    }
+}
+
+fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
+    let mut dialog = rfd::FileDialog::new();
+    if let Some(folder) = start.as_deref().and_then(Path::parent) {
+        dialog = dialog.set_directory(folder);
+    }
+    match purpose {
+        Purpose::Open => dialog
+            .set_title("Open a picture")
+            .add_filter("Pictures", &["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"])
+            .pick_file(),
+        Purpose::Save => {
+            let name = start.as_deref().and_then(Path::file_stem).and_then(|s| s.to_str());
+            dialog
+                .set_title("Save the picture")
+                .set_file_name(format!("{}.png", name.unwrap_or("picture")))
+                .add_filter("PNG", &["png"])
+                .add_filter("Other pictures", &["jpg", "jpeg", "webp", "tif", "tiff", "bmp"])
+                .save_file()
+        }
+        Purpose::ModelFolder => dialog.set_title("A model in the diffusers layout").pick_folder(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Generate, watch, accept or discard.
+
+use std::sync::Arc;
+
+use super::{App, jobs::Ending, settings::Settings};
+use crate::{
+    document::Patch,
+    engine::{Outcome, Request},
+    render::StagedLayer,
+};
+
+impl App {
+    /// Sends the present picture, mask and settings to the inference thread. A job that runs is
+    /// cancelled first: the new one is what the artist wants now.
+    pub(super) fn generate(&mut self, ctx: &egui::Context) {
+        self.abort_stroke();
+        let Some(document) = &self.document else { return };
+        if document.mask().bounding_box().is_none() {
+            self.complain("Nothing is marked yet. Brush over what should change (B), or mark everything (Ctrl+A).");
+            return;
+        }
+        let snapshot = document.snapshot();
+        let request = Request {
+            image: Some(snapshot.picture.into()),
+            mask: Some(snapshot.mask.into()),
+            ..self.settings.request()
+        };
+        self.cancel();
+        match self.engine.submit(request) {
+            Ok(id) => {
+                self.notices.retain(|n| !n.is_error);
+                self.jobs.started(id);
+            }
+            Err(why) => self.complain(why.to_string()),
+        }
+        ctx.request_repaint();
+    }
+
+    pub(super) fn cancel(&mut self) {
+        if let Some(running) = self.jobs.running() {
+            self.engine.cancel(running.id);
+            self.jobs.cancelling();
+        }
+    }
+
+    /// Applies what the inference thread said since the last frame.
+    pub(super) fn receive_engine_events(&mut self, ctx: &egui::Context) {
+        if let Some(preview) = self.engine.take_preview() {
+            let version = self.version();
+            self.jobs.show_preview(preview, version);
+        }
+        for event in self.engine.events() {
+            match self.jobs.note(event) {
+                Some(Ending::Finished(outcome)) => self.finished(&outcome),
+                Some(Ending::Cancelled) => self.tell(ctx, "Cancelled"),
+                Some(Ending::Failed(why)) => self.complain(why),
+                None => {}
+            }
+        }
+    }
+
+    /// Adds the new results to those that wait and shows the first new one.
+    fn finished(&mut self, outcome: &Arc<Outcome>) {
+        self.settings.seed = outcome.seed;
+        let settings = serde_json::to_string(&outcome.request).unwrap_or_default();
+        let Some(document) = &mut self.document else { return };
+        let mut patches = document.staged().map(|s| s.patches().to_vec()).unwrap_or_default();
+        let first_new = patches.len();
+        patches.extend(outcome.images.iter().map(|image| Patch {
+            bounds: image.bounds,
+            raw: image.raw.clone(),
+            composite_mask: image.composite_mask.clone(),
+            seed: outcome.seed,
+            settings: settings.clone(),
+        }));
+        match document.stage(patches) {
+            // The staged layer below is all that shows it.
+            Ok(_) => drop(document.select_staged(first_new)),
+            Err(why) => self.complain(why.to_string()),
+        }
+        self.show_staged();
+    }
+
+    /// Hands the selected result to the renderer.
+    pub(super) fn show_staged(&mut self) {
+        let version = self.version();
+        let staged = self.document.as_ref().and_then(|d| d.staged());
+        self.staged_layer = staged.map(|staged| {
+            let patch = staged.selected();
+            StagedLayer {
+                bounds: patch.bounds,
+                picture: patch.raw.clone(),
+                coverage: patch.composite_mask.clone(),
+                version,
+            }
+        });
+    }
+
+    pub(super) fn accept(&mut self) {
+        if let Some(document) = &mut self.document {
+            if let Some(staged) = document.staged() {
+                document.metadata.settings = staged.selected().settings.clone();
+            }
+            // Tiles carry versions: the renderer sees by itself what changed.
+            let _ = document.accept_staged();
+        }
+        self.show_staged();
+    }
+
+    pub(super) fn discard(&mut self) {
+        if let Some(document) = &mut self.document {
+            // The staged layer below is all that shows it.
+            let _ = document.discard_staged();
+        }
+        self.show_staged();
+    }
+
+    /// Shows another of the results that wait, `by` steps on, round and round.
+    pub(super) fn select_result(&mut self, by: isize) {
+        if let Some(document) = &mut self.document
+            && let Some(staged) = document.staged()
+        {
+            let count = staged.patches().len() as isize;
+            let index = (staged.selected_index() as isize + by).rem_euclid(count);
+            // The staged layer below is all that shows it.
+            let _ = document.select_staged(index as usize);
+            self.show_staged();
+        }
+    }
+
+    /// Takes a model of the list, or a folder that joins it.
+    pub(super) fn use_model(&mut self, id: String) {
+        if !self.models.iter().any(|m| m.id == id) {
+            match super::models::choice_of_folder(&id) {
+                Ok(choice) => self.models.push(choice),
+                Err(why) => return self.complain(why),
+            }
+        }
+        if let Some(choice) = self.models.iter().find(|m| m.id == id) {
+            let defaults = Settings::default();
+            let recommended = choice.recommended;
+            self.settings.steps = recommended.steps.map_or(defaults.steps, |steps| steps as f64);
+            self.settings.guidance = recommended.guidance_scale.unwrap_or(defaults.guidance);
+        }
+        self.settings.model = id;
+    }
+}

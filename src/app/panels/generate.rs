@@ -1,0 +1,277 @@
+//! The panel at the right: what should be there, and the button that makes it so.
+
+use egui::{ComboBox, RichText, TextEdit, Ui};
+
+use crate::{
+    app::{
+        commands::{Command, CommandQueue},
+        icons,
+        jobs::Jobs,
+        models::ModelChoice,
+        settings::{Overlay, SeedChoice, Settings},
+        theme,
+        widgets::{self, Scale},
+    },
+    diffusion::schedulers,
+    engine::{FillMode, PreviewMethod},
+};
+
+/// Width of the panel, in points.
+pub const WIDTH: f32 = 312.0;
+
+/// What the panel edits and shows.
+pub struct GenerateView<'a> {
+    pub settings: &'a mut Settings,
+    pub overlay: &'a mut Overlay,
+    pub models: &'a [ModelChoice],
+    pub jobs: &'a Jobs,
+    pub has_document: bool,
+    pub has_staged: bool,
+}
+
+pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) {
+    egui::Panel::bottom("run").frame(egui::Frame::new()).show_separator_line(false).show(
+        ui,
+        |ui| {
+            run(ui, view, commands);
+        },
+    );
+    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.set_max_width(WIDTH - 2.0 * f32::from(theme::PANEL_MARGIN));
+        model(ui, view, commands);
+        let diffuses =
+            view.models.iter().find(|m| m.id == view.settings.model).is_none_or(|m| m.diffuses);
+        ui.add_enabled_ui(diffuses, |ui| {
+            prompts(ui, view.settings);
+            ui.add_space(theme::GAP);
+            numbers(ui, view.settings);
+        });
+        ui.add_space(theme::GAP);
+        super::mask::show(ui, view.settings, view.overlay, commands);
+        ui.add_space(theme::GAP);
+        ui.label(theme::heading("Advanced"));
+        ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings));
+        ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
+        preview(ui, view.settings);
+    });
+}
+
+fn model(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) {
+    let settings = &mut *view.settings;
+    widgets::row(ui, "Model", |ui, label| {
+        let current = view.models.iter().find(|m| m.id == settings.model);
+        let shown = current.map_or(settings.model.as_str(), |m| m.label.as_str());
+        let combo =
+            ComboBox::from_id_salt("model").width(ui.available_width()).selected_text(shown);
+        let response = combo.show_ui(ui, |ui| {
+            for choice in view.models {
+                let picked = ui.selectable_label(settings.model == choice.id, &choice.label);
+                if picked.on_hover_text(&choice.about).clicked() {
+                    commands.push(Command::UseModel(choice.id.clone()));
+                }
+            }
+            ui.separator();
+            if ui.selectable_label(false, "Model folder ...").clicked() {
+                commands.push(Command::ChooseModelFolder);
+            }
+        });
+        let response = response.response.labelled_by(label);
+        if let Some(choice) = current {
+            response.on_hover_text(&choice.about);
+        }
+    });
+    if let Some(choice) = view.models.iter().find(|m| m.id == view.settings.model) {
+        let about = RichText::new(&choice.about).small().color(theme::TEXT_QUIET);
+        ui.add(egui::Label::new(about).wrap());
+    }
+}
+
+fn prompts(ui: &mut Ui, settings: &mut Settings) {
+    let label = ui.label(theme::heading("What should be there"));
+    ui.add(
+        TextEdit::multiline(&mut settings.prompt)
+            .desired_rows(3)
+            .desired_width(f32::INFINITY)
+            .hint_text("wet sand, soft light"),
+    )
+    .labelled_by(label.id);
+    let label = ui.label(theme::heading("What should not"));
+    ui.add(
+        TextEdit::multiline(&mut settings.negative_prompt)
+            .desired_rows(1)
+            .desired_width(f32::INFINITY)
+            .hint_text("blurry, text"),
+    )
+    .labelled_by(label.id);
+}
+
+fn numbers(ui: &mut Ui, settings: &mut Settings) {
+    widgets::slider(
+        ui,
+        "Strength",
+        "How far the marked part may leave the picture that is there. 1 starts from pure noise.",
+        &mut settings.strength,
+        Scale::new(0.05..=1.0, 2, 0.01),
+    );
+    widgets::slider(
+        ui,
+        "Guidance",
+        "How closely the words are followed. 1 ignores the negative prompt and takes half the time.",
+        &mut settings.guidance,
+        Scale::new(1.0..=20.0, 1, 0.1),
+    );
+    widgets::slider(
+        ui,
+        "Steps",
+        "More steps take longer and add detail, up to a point.",
+        &mut settings.steps,
+        Scale::new(1.0..=100.0, 0, 1.0).logarithmic(),
+    );
+    widgets::row(ui, "Seed", |ui, label| seed(ui, settings, label));
+}
+
+fn seed(ui: &mut Ui, settings: &mut Settings, label: egui::Id) {
+    let width = ui.available_width() - 34.0 - ui.spacing().item_spacing.x;
+    let field = egui::DragValue::new(&mut settings.seed).speed(1.0);
+    let response = ui.add_sized([width, ui.spacing().interact_size.y], field).labelled_by(label);
+    if response.changed() {
+        settings.seed_choice = SeedChoice::Fixed;
+    }
+    response.on_hover_text("The same seed and settings give the same picture again.");
+    let random = settings.seed_choice == SeedChoice::Random;
+    let glyph = if random { icons::DICE } else { icons::LOCK };
+    let name = if random { "Random seed" } else { "Fixed seed" };
+    let button = egui::Button::new(theme::icon(glyph, 18.0).color(theme::TEXT))
+        .min_size(egui::vec2(34.0, 26.0))
+        .frame(false);
+    let response = ui.add(button);
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(egui::Role::CheckBox, true, random, "Random seed")
+    });
+    let tip = if random {
+        "A new seed for every run; this was the last"
+    } else {
+        "Every run uses this seed"
+    };
+    if response.on_hover_text(format!("{name}\n{tip}")).clicked() {
+        settings.seed_choice = if random { SeedChoice::Fixed } else { SeedChoice::Random };
+    }
+}
+
+fn scheduler(ui: &mut Ui, settings: &mut Settings) {
+    const OWN: &str = "The model's own";
+    widgets::row(ui, "Scheduler", |ui, label| {
+        let current = settings.scheduler.clone();
+        let name = |id: &str| {
+            schedulers::ALL.iter().find(|s| s.id == id).map_or(id.to_owned(), |s| s.label.into())
+        };
+        let shown = current.as_deref().map_or(OWN.to_owned(), name);
+        let combo =
+            ComboBox::from_id_salt("scheduler").width(ui.available_width()).selected_text(shown);
+        combo
+            .show_ui(ui, |ui| {
+                ui.selectable_value(&mut settings.scheduler, None, OWN);
+                for info in schedulers::ALL {
+                    ui.selectable_value(
+                        &mut settings.scheduler,
+                        Some(info.id.to_owned()),
+                        info.label,
+                    )
+                    .on_hover_text(info.about);
+                }
+            })
+            .response
+            .labelled_by(label)
+            .on_hover_text("How the noise is taken away, step by step.");
+    });
+}
+
+fn fill_mode(ui: &mut Ui, settings: &mut Settings) {
+    widgets::row(ui, "Start from", |ui, label| {
+        let text = |mode| match mode {
+            FillMode::Original => "The picture",
+            FillMode::ContentAware => "Content-aware fill",
+        };
+        let combo = ComboBox::from_id_salt("fill mode")
+            .width(ui.available_width())
+            .selected_text(text(settings.fill_mode));
+        combo
+            .show_ui(ui, |ui| {
+                for mode in [FillMode::Original, FillMode::ContentAware] {
+                    ui.selectable_value(&mut settings.fill_mode, mode, text(mode));
+                }
+            })
+            .response
+            .labelled_by(label)
+            .on_hover_text(
+                "What the marked part holds before the first step. It shows through below strength 1: \
+                 content-aware fill with strength 0.5 to 0.75 removes things well.",
+            );
+    });
+}
+
+fn preview(ui: &mut Ui, settings: &mut Settings) {
+    widgets::row(ui, "Preview", |ui, label| {
+        let text = |method| match method {
+            PreviewMethod::Off => "Off",
+            PreviewMethod::Linear => "Fast",
+            PreviewMethod::Full => "Exact (slow)",
+        };
+        let combo = ComboBox::from_id_salt("preview")
+            .width(ui.available_width())
+            .selected_text(text(settings.preview));
+        combo
+            .show_ui(ui, |ui| {
+                for method in [PreviewMethod::Off, PreviewMethod::Linear, PreviewMethod::Full] {
+                    ui.selectable_value(&mut settings.preview, method, text(method));
+                }
+            })
+            .response
+            .labelled_by(label)
+            .on_hover_text(
+                "How the picture is shown while it forms. Exact decodes it at every step.",
+            );
+    });
+}
+
+/// The bar, its words, and Generate or Cancel.
+fn run(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
+    ui.add_space(theme::GAP);
+    let size = egui::vec2(ui.available_width(), 38.0);
+    if let Some(running) = view.jobs.running() {
+        let (text, fraction) = running.words();
+        ui.label(RichText::new(text).color(theme::TEXT));
+        bar(ui, fraction);
+        ui.add_space(2.0);
+        let cancel =
+            egui::Button::new(RichText::new("Cancel").color(theme::TEXT_BRIGHT)).min_size(size);
+        if ui.add(cancel).on_hover_text("Stops within one step (Esc)").clicked() {
+            commands.push(Command::Cancel);
+        }
+        return;
+    }
+    ui.add_enabled_ui(view.has_document, |ui| {
+        let text = if view.has_staged { "Generate again" } else { "Generate" };
+        let glyph = if view.has_staged { icons::AGAIN } else { icons::SPARKLE };
+        let button = widgets::primary_button(ui, glyph, text, size);
+        if button.on_hover_text("Repaints the marked part  (Ctrl+Enter)").clicked() {
+            commands.push(Command::Generate);
+        }
+    });
+}
+
+/// A thin bar; moving stripes are not needed where no fraction is known, an empty rail says it too.
+fn bar(ui: &mut Ui, fraction: Option<f32>) {
+    let size = egui::vec2(ui.available_width(), 5.0);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, "Progress");
+        info.value = fraction.map(f64::from);
+        info
+    });
+    ui.painter().rect_filled(rect, 2.5, theme::WELL);
+    if let Some(fraction) = fraction {
+        let filled = rect.with_max_x(rect.left() + rect.width() * fraction.clamp(0.0, 1.0));
+        ui.painter().rect_filled(filled, 2.5, theme::ACCENT);
+    }
+}

@@ -1,0 +1,10 @@
+//! The panels around the canvas. They paint and push commands; none changes the document.
+
+pub mod generate;
+pub mod help;
+pub mod mask;
+pub mod notices;
+pub mod result_bar;
+pub mod status;
+pub mod tool_options;
+pub mod tools;

@@ -1,0 +1,125 @@
+//! What the panel at the right edits, and the request that follows from it.
+
+use std::time::Duration;
+
+use crate::engine::{FillMode, NoiseKind, PreviewMethod, Request, Task};
+
+/// Where the next seed comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeedChoice {
+    /// A new one for every run; it is shown afterwards.
+    Random,
+    Fixed,
+}
+
+/// The generation settings, as the window edits them. Numbers are `f64` because sliders are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub model: String,
+    pub prompt: String,
+    pub negative_prompt: String,
+    /// 0 to 1.
+    pub strength: f64,
+    /// 1 is off.
+    pub guidance: f64,
+    pub steps: f64,
+    pub seed_choice: SeedChoice,
+    /// The seed to use when fixed, and the last one used when random.
+    pub seed: u64,
+    /// `None` is the model's own.
+    pub scheduler: Option<String>,
+    /// Gaussian radius in picture pixels.
+    pub mask_blur: f64,
+    pub fill_mode: FillMode,
+    pub preview: PreviewMethod,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: String::new(),
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            strength: 1.0,
+            guidance: 7.0,
+            steps: 20.0,
+            seed_choice: SeedChoice::Random,
+            seed: 0,
+            scheduler: None,
+            mask_blur: 4.0,
+            fill_mode: FillMode::Original,
+            preview: PreviewMethod::Linear,
+        }
+    }
+}
+
+impl Settings {
+    /// The request of these settings, without pictures.
+    pub fn request(&self) -> Request {
+        let negative = self.negative_prompt.trim();
+        Request {
+            task: Task::Fill,
+            model: self.model.clone(),
+            prompt: self.prompt.trim().to_owned(),
+            negative_prompt: (!negative.is_empty()).then(|| negative.to_owned()),
+            seed: (self.seed_choice == SeedChoice::Fixed).then_some(self.seed),
+            num_inference_steps: self.steps.round().max(1.0) as usize,
+            guidance_scale: self.guidance,
+            strength: Some(self.strength),
+            scheduler: self.scheduler.clone(),
+            mask_blur: self.mask_blur as f32,
+            fill_mode: self.fill_mode,
+            preview: self.preview,
+            noise: NoiseKind::Torch,
+            ..Request::default()
+        }
+    }
+}
+
+/// How the mask is drawn over the picture; no influence on the result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    pub visible: bool,
+    /// sRGB.
+    pub color: [u8; 3],
+    /// 0 to 1.
+    pub opacity: f64,
+}
+
+impl Default for Overlay {
+    fn default() -> Self {
+        Self { visible: true, color: [255, 45, 45], opacity: 0.5 }
+    }
+}
+
+/// A line that goes away by itself, or stays until closed when it is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    pub text: String,
+    pub is_error: bool,
+    /// `egui` time at which it goes away.
+    pub until: Option<f64>,
+}
+
+impl Notice {
+    /// How long news stay on the screen.
+    pub const LIFETIME: Duration = Duration::from_secs(5);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_what_the_panel_says() {
+        let mut settings = Settings { seed: 9, ..Settings::default() };
+        settings.prompt = "  moss  ".into();
+        assert_eq!(settings.request().prompt, "moss");
+        assert_eq!(settings.request().seed, None);
+        assert_eq!(settings.request().negative_prompt, None);
+        settings.seed_choice = SeedChoice::Fixed;
+        settings.negative_prompt = "blur".into();
+        assert_eq!(settings.request().seed, Some(9));
+        assert_eq!(settings.request().negative_prompt.as_deref(), Some("blur"));
+    }
+}

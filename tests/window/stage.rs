@@ -1,0 +1,172 @@
+//! A window on a scripted model.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+use egui_kittest::Harness;
+use overpaint::{
+    app::{App, Options},
+    engine::{
+        Backend, Engine, EngineError, Generated, ImageSource, Monitor, Outcome, Recording, Request,
+    },
+    pixels::{Mask, Picture, blend},
+};
+
+/// Far longer than any wait here lasts; only a defect reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Stands in the panel as the chosen model; the script runs in its place.
+const MODEL: &str = "tests/fixtures/parity/models/inpaint-pndm";
+
+/// Repaints the marked part in one colour. Takes a step whenever the test lets it; the prompt
+/// "fail" fails.
+struct Scripted {
+    go: Arc<Mutex<Receiver<()>>>,
+    seen: SyncSender<Request>,
+}
+
+pub const SCRIPTED_SEED: u64 = 4711;
+pub const SCRIPTED_COLOUR: [u8; 3] = [40, 160, 90];
+
+impl Backend for Scripted {
+    fn run(
+        &mut self,
+        request: &Request,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Outcome, EngineError> {
+        // A test that does not look at requests leaves them here.
+        let _ = self.seen.try_send(request.clone());
+        if request.prompt == "fail" {
+            return Err(EngineError::failed("the script failed: write another prompt"));
+        }
+        let picture = make(request.image.as_ref());
+        let mask = make::<Mask>(request.mask.as_ref());
+        let mut raw = Picture::new(picture.extent());
+        for pixel in raw.bytes_mut().chunks_exact_mut(4) {
+            pixel[..3].copy_from_slice(&SCRIPTED_COLOUR);
+            pixel[3] = 255;
+        }
+        let bounds = picture.extent().bounds();
+        let composite = Arc::new(blend::composite(&picture, &raw, &mask));
+        monitor.step(0, request.num_inference_steps)?;
+        for step in 1..=request.num_inference_steps {
+            // A closed channel means that the test is over.
+            let _ = self.go.lock().unwrap().recv();
+            monitor.preview(step, bounds, Arc::clone(&composite));
+            monitor.step(step, request.num_inference_steps)?;
+        }
+        Ok(Outcome {
+            seed: request.seed.unwrap_or(SCRIPTED_SEED),
+            images: vec![Generated {
+                bounds,
+                raw: Arc::new(raw),
+                composite_mask: Some(Arc::new(mask)),
+                picture: composite,
+            }],
+            elapsed: Duration::ZERO,
+            request: request.clone(),
+            recording: Recording::default(),
+        })
+    }
+}
+
+fn make<T: Clone>(source: Option<&ImageSource<T>>) -> T {
+    match source {
+        Some(ImageSource::Memory(value)) => T::clone(value),
+        Some(ImageSource::Deferred(deferred)) => deferred.make(),
+        _ => panic!("the window sends pictures and masks in memory"),
+    }
+}
+
+/// A window and the strings that move its script.
+pub struct Stage {
+    /// Dropped before the window: the script then waits for nothing while the engine joins.
+    go: SyncSender<()>,
+    seen: Receiver<Request>,
+    pub window: Harness<'static, App>,
+}
+
+impl Stage {
+    /// With the sample picture, or with none.
+    pub fn new(empty: bool) -> Self {
+        Self::build(empty, egui::vec2(1366.0, 768.0), 1.0, false)
+    }
+
+    /// With a renderer, for pictures.
+    pub fn drawn(empty: bool, size: egui::Vec2, pixels_per_point: f32) -> Self {
+        Self::build(empty, size, pixels_per_point, true)
+    }
+
+    fn build(empty: bool, size: egui::Vec2, pixels_per_point: f32, drawn: bool) -> Self {
+        let (go, gate) = sync_channel(1024);
+        let (seen_sender, seen) = sync_channel(16);
+        let gate = Arc::new(Mutex::new(gate));
+        let backend = move || -> Box<dyn Backend> {
+            Box::new(Scripted { go: Arc::clone(&gate), seen: seen_sender.clone() })
+        };
+        let mut builder = Harness::builder()
+            .with_size(size)
+            .with_pixels_per_point(pixels_per_point)
+            .with_max_steps(16);
+        if drawn {
+            builder = builder.wgpu();
+        }
+        let window = builder.build_eframe(|cc| {
+            let ctx = cc.egui_ctx.clone();
+            let engine = Engine::start(backend, Arc::new(move || ctx.request_repaint())).unwrap();
+            let model = Some(format!("{}/{MODEL}", env!("CARGO_MANIFEST_DIR")));
+            App::new(cc, Options { empty, model, ..Options::default() }, engine)
+        });
+        let mut stage = Self { go, seen, window };
+        stage.settle();
+        stage
+    }
+
+    /// Frames until nothing more is asked for; running jobs may keep asking.
+    pub fn settle(&mut self) {
+        self.window.run_ok();
+    }
+
+    /// Lets the script take a step.
+    pub fn go(&self) {
+        self.go.send(()).unwrap();
+    }
+
+    /// The next request that reached the model.
+    pub fn request(&self) -> Request {
+        self.seen.recv_timeout(PATIENCE).expect("no request reached the model")
+    }
+
+    /// Frames until `done`; panics when that never comes.
+    pub fn until(&mut self, what: &str, done: impl Fn(&Harness<'static, App>) -> bool) {
+        let started = std::time::Instant::now();
+        while !done(&self.window) {
+            assert!(started.elapsed() < PATIENCE, "never came: {what}");
+            self.window.step();
+            std::thread::yield_now();
+        }
+    }
+
+    /// A stroke on the canvas through these points of the window.
+    pub fn stroke(&mut self, points: &[egui::Pos2]) {
+        self.window.drag_at(points[0]);
+        self.window.step();
+        for point in points {
+            self.window.hover_at(*point);
+            self.window.step();
+        }
+        self.window.drop_at(points[points.len() - 1]);
+        self.window.step();
+        self.settle();
+    }
+
+    /// The smallest rectangle around the mask.
+    pub fn masked(&self) -> Option<overpaint::geometry::Bounds> {
+        self.window.state().document()?.mask().bounding_box()
+    }
+}

@@ -8,7 +8,9 @@ use overpaint::{
 };
 
 fn main() -> ExitCode {
-    env_logger::init();
+    // The graphics drivers' own complaints stay out, unless RUST_LOG asks for them.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("overpaint=warn"))
+        .init();
     let window = match cli::parse() {
         Invocation::Done(code) => return code,
         Invocation::Window(window) => window,

@@ -1,0 +1,317 @@
+//! The command line from outside: what it writes, what it refuses, and with which exit code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use overpaint::pixels::{
+    Mask, Picture,
+    blur::gaussian_blur_mask,
+    codec::{load_mask, load_picture, read_text},
+};
+
+fn fixture(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    root.join(path).display().to_string()
+}
+
+/// The program, with no display and nothing of this user's models or caches.
+fn overpaint(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_overpaint"));
+    command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    command.env("OVERPAINT_MODELS", fixture("models")).env("HF_HUB_CACHE", folder);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    overpaint(folder).args(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+}
+
+/// Every byte where the mask is 0 is the picture's; gives how many pixels differ elsewhere.
+fn changed_inside(original: &Picture, mask: &Mask, result: &Picture) -> usize {
+    assert_eq!(original.extent(), result.extent());
+    let pixels = original.bytes().chunks_exact(4).zip(result.bytes().chunks_exact(4));
+    let mut changed = 0;
+    for ((old, new), &coverage) in pixels.zip(mask.bytes()) {
+        if coverage == 0 {
+            assert_eq!(old, new, "a byte outside the mask changed");
+        } else {
+            changed += usize::from(old != new);
+        }
+    }
+    changed
+}
+
+#[test]
+fn a_content_aware_fill_changes_the_hole_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, mask) = (fixture("inputs/wide.png"), fixture("inputs/wide-disc.png"));
+    let output = run(
+        folder.path(),
+        &["fill", &image, "--mask", &mask, "--model", "content-aware", "--output", "out.png"],
+    );
+    assert_done(&output);
+    let result = load_picture(&folder.path().join("out.png")).unwrap();
+    let original = load_picture(Path::new(&image)).unwrap();
+    let mask = load_mask(Path::new(&mask)).unwrap();
+    assert!(changed_inside(&original, &mask, &result) > 100);
+}
+
+#[test]
+fn a_diffusion_fill_keeps_bytes_outside_the_blurred_mask_and_repeats_by_its_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, mask) = (fixture("inputs/wide.png"), fixture("inputs/wide-small.png"));
+    let fill = |seed: &str, name: &str| {
+        let output = run(
+            folder.path(),
+            &[
+                "fill",
+                &image,
+                "--mask",
+                &mask,
+                "--model",
+                "inpaint-pndm",
+                "--mask-blur",
+                "3",
+                "--steps",
+                "2",
+                "--seed",
+                seed,
+                "--output",
+                name,
+            ],
+        );
+        assert_done(&output);
+        load_picture(&folder.path().join(name)).unwrap()
+    };
+    let first = fill("1", "1.png");
+    let original = load_picture(Path::new(&image)).unwrap();
+    let blurred = gaussian_blur_mask(&load_mask(Path::new(&mask)).unwrap(), 3.0);
+    assert!(changed_inside(&original, &blurred, &first) > 50);
+    assert_eq!(first, fill("1", "again.png"));
+    assert_ne!(first, fill("2", "2.png"));
+}
+
+#[test]
+fn the_settings_in_a_picture_make_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        ["generate", "--model", "base-sharded", "--prompt", "a fox", "--steps", "2", "--output"];
+    assert_done(&run(folder.path(), &[&arguments[..], &["a.png"]].concat()));
+    let text = read_text(&folder.path().join("a.png")).unwrap();
+    let chunk = |key: &str| &text.iter().find(|(k, _)| k == key).expect(key).1;
+    assert!(chunk("parameters").starts_with("a fox\nSteps: 2, "), "{}", chunk("parameters"));
+    fs::write(folder.path().join("request.json"), chunk("overpaint")).unwrap();
+    let again = ["generate", "--request", "request.json", "--output", "b.png"];
+    assert_done(&run(folder.path(), &again));
+    let load = |name: &str| load_picture(&folder.path().join(name)).unwrap();
+    assert_eq!(load("a.png"), load("b.png"));
+}
+
+#[test]
+fn recordings_previews_and_numbered_pictures_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(
+        folder.path(),
+        &[
+            "generate",
+            "--model",
+            "base-sharded",
+            "--exact",
+            "--steps",
+            "3",
+            "--seed",
+            "5",
+            "--scheduler",
+            "DDIM",
+            "--num-images-per-prompt",
+            "2",
+            "--output",
+            "x.png",
+            "--output-float",
+            "x.npy",
+            "--trace",
+            "x.safetensors",
+            "--preview-dir",
+            "previews",
+            "--json",
+        ],
+    );
+    assert_done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["status"], "done");
+    assert_eq!(report["seed"], 5);
+    assert_eq!(report["outputs"], serde_json::json!(["x-0.png", "x-1.png"]));
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_ne!(read("x-0.png"), read("x-1.png"));
+    let array = read("x.npy");
+    assert!(String::from_utf8_lossy(&array[..128]).contains("'shape': (2, 3, 64, 64,)"));
+    let file = read("x.safetensors");
+    let mut names = safetensors::SafeTensors::deserialize(&file).unwrap().names().to_vec();
+    names.sort_unstable();
+    assert_eq!(names, ["latents_000", "latents_001", "latents_002"]);
+    for step in 1..=3 {
+        assert!(folder.path().join(format!("previews/step-00{step}.png")).exists());
+    }
+}
+
+#[test]
+fn bad_arguments_and_inputs_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = fixture("inputs/square.png");
+    let mask = fixture("inputs/square-disc.png");
+    let other = fixture("inputs/wide-disc.png");
+    fs::copy(&image, folder.path().join("mine.png")).unwrap();
+    let fill = ["fill", &image, "--mask", &mask, "--model", "inpaint-pndm"];
+    let with = |more: &[&'static str]| -> Vec<String> {
+        fill.iter().chain(more).map(ToString::to_string).collect()
+    };
+    let plain = |all: &[&str]| -> Vec<String> { all.iter().map(ToString::to_string).collect() };
+    let cases: Vec<(Vec<String>, &str)> = vec![
+        (plain(&["fill", &image, "--model", "inpaint-pndm"]), "no mask"),
+        (plain(&["fill", &image, "--mask", "gone.png", "--model", "content-aware"]), "gone.png"),
+        (plain(&["fill", "gone.png", "--mask", &mask, "--model", "content-aware"]), "gone.png"),
+        (plain(&["fill", &image, "--mask", &other, "--model", "content-aware"]), "one size"),
+        (plain(&["fill", &image, "--mask", &mask, "--model", "nowhere"]), "no model `nowhere`"),
+        (plain(&["generate", "--model", "inpaint-pndm"]), "needs a mask"),
+        (plain(&["generate", "--model", "content-aware"]), "content-aware fills a mask"),
+        (with(&["--width", "100", "--height", "64"]), "multiple of 8"),
+        (with(&["--width", "64"]), "both width and height"),
+        (with(&["--strength", "1.5"]), "strength is 1.5"),
+        (with(&["--strength", "0.01"]), "strength"),
+        (with(&["--steps", "0"]), "number of steps is 0"),
+        (with(&["--scheduler", "Nonsense"]), "Nonsense"),
+        (with(&["--scheduler-option", "nonsense=1"]), "nonsense"),
+        (with(&["--device", "cuda:7", "--steps", "1"]), "CUDA device 7"),
+        (with(&["--dtype", "f8"]), "f32, f16, bf16"),
+        (with(&["--output", "out.gif"]), "out.gif"),
+        (with(&["--output", "nowhere/out.png"]), "no folder nowhere"),
+        (with(&["--output-float", "nowhere/out.npy"]), "no folder nowhere"),
+        (with(&["--request", "gone.json"]), "gone.json"),
+        (with(&["--lora", "x.safetensors"]), "--lora is not supported yet"),
+        (with(&["--controlnet", "x", "--guess-mode"]), "--controlnet is not supported yet"),
+        (with(&["--prompt-syntax", "a1111"]), "not supported yet"),
+        (with(&["--no-such-option"]), "--no-such-option"),
+        (plain(&["sweep", &image, "--mask", &mask]), "sweep is not supported yet"),
+        (plain(&["bench"]), "bench is not supported yet"),
+    ];
+    let before: Vec<PathBuf> = files(folder.path());
+    for (arguments, reason) in cases {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = run(folder.path(), &arguments);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(reason), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+        assert_eq!(files(folder.path()), before, "{arguments:?} wrote something");
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn an_input_is_never_overwritten_and_an_output_only_by_a_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.png");
+    fs::copy(fixture("inputs/square.png"), &mine).unwrap();
+    let bytes = fs::read(&mine).unwrap();
+    let mask = fixture("inputs/square-disc.png");
+    let fill = ["fill", "mine.png", "--mask", &mask, "--model", "content-aware", "--output"];
+    let output = run(folder.path(), &[&fill[..], &["./mine.png"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("never overwritten"), "{}", stderr(&output));
+    assert_eq!(fs::read(&mine).unwrap(), bytes);
+    fs::write(folder.path().join("old.png"), b"old").unwrap();
+    let failing = ["--strength", "7"];
+    run(folder.path(), &[&fill[..], &["old.png"], &failing[..]].concat());
+    assert_eq!(fs::read(folder.path().join("old.png")).unwrap(), b"old");
+    assert_done(&run(folder.path(), &[&fill[..], &["old.png"]].concat()));
+    assert!(load_picture(&folder.path().join("old.png")).is_ok());
+    assert_done(&run(folder.path(), &fill[..6]));
+    assert!(folder.path().join("mine-filled.png").exists(), "the default output");
+}
+
+#[test]
+fn help_says_unit_range_and_default() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, texts) in [
+        (&["help", "fill"][..], &["--mask-blur", "radius in pixels", "[default:", "--exact"][..]),
+        (&["help", "generate"], &["--guidance-scale", "[aliases: --guidance]", "multiple of 8"]),
+        (&["help", "transform"], &["0.8 for transform"]),
+        (&["--help"], &["doctor", "models", "fill"]),
+    ] {
+        let output = run(folder.path(), arguments);
+        assert_done(&output);
+        let help = String::from_utf8_lossy(&output.stdout);
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in texts {
+            assert!(help.contains(text), "{arguments:?} lacks {text}:\n{help}");
+        }
+    }
+}
+
+#[test]
+fn models_and_doctor_tell_what_is_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["models", "--json"]);
+    assert_done(&output);
+    let models: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids: Vec<&str> =
+        models.as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    for id in ["content-aware", "base-sharded", "inpaint-pndm"] {
+        assert!(ids.contains(&id), "{ids:?}");
+    }
+    let output = run(folder.path(), &["doctor"]);
+    assert_done(&output);
+    let report = String::from_utf8_lossy(&output.stdout);
+    for text in ["processor", "graphics", "cache", "content-aware"] {
+        assert!(report.contains(text), "{report}");
+    }
+}
+
+#[test]
+fn without_a_display_one_line_says_what_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("overpaint fill assets/sample/reef.jpg --mask"), "{told}");
+}
+
+/// Waits for the first preview rather than for a time, then interrupts.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_cancels_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        ["generate", "--model", "base-sharded", "--steps", "999", "--preview-dir", "previews"];
+    let child = overpaint(folder.path())
+        .args(arguments)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !folder.path().join("previews/step-001.png").exists() {
+        std::thread::yield_now();
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(!folder.path().join("generated.png").exists());
+}

@@ -157,7 +157,8 @@ fn recordings_previews_and_numbered_pictures_are_written() {
     let array = read("x.npy");
     assert!(String::from_utf8_lossy(&array[..128]).contains("'shape': (2, 3, 64, 64,)"));
     let file = read("x.safetensors");
-    let mut names = safetensors::SafeTensors::deserialize(&file).unwrap().names().to_vec();
+    let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let mut names = tensors.names();
     names.sort_unstable();
     assert_eq!(names, ["latents_000", "latents_001", "latents_002"]);
     for step in 1..=3 {
@@ -251,7 +252,7 @@ fn help_says_unit_range_and_default() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, texts) in [
         (&["help", "fill"][..], &["--mask-blur", "radius in pixels", "[default:", "--exact"][..]),
-        (&["help", "generate"], &["--guidance-scale", "[aliases: --guidance]", "multiple of 8"]),
+        (&["help", "generate"], &["--guidance-scale", "[alias: --guidance]", "multiple of 8"]),
         (&["help", "transform"], &["0.8 for transform"]),
         (&["--help"], &["doctor", "models", "fill"]),
     ] {

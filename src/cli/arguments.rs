@@ -121,11 +121,11 @@ pub struct Common {
     #[command(flatten)]
     pub outputs: Outputs,
     /// A whole request as JSON; options given here override it
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", help_heading = "Picture")]
     pub request: Option<PathBuf>,
     /// Exactly what the reference's pipeline does for these arguments, with its defaults, and
     /// nothing else
-    #[arg(long)]
+    #[arg(long, help_heading = "Picture")]
     pub exact: bool,
 }
 

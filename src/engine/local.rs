@@ -9,7 +9,10 @@ use super::{
     models::{Model, scheduler},
     plan::{ModelFacts, plan},
 };
-use crate::catalog::{self, ModelFolder};
+use crate::{
+    catalog::{self, ModelFolder},
+    diffusion::latents::skipped_steps,
+};
 
 /// What the inference thread runs in the program: diffusion with candle, or the content-aware fill.
 pub fn diffusion_backend() -> Box<dyn Backend> {
@@ -93,6 +96,9 @@ pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
             )));
         }
         scheduler(folder, request)?;
+        if request.task != Task::Generate {
+            skipped_steps(request.num_inference_steps, request.strength())?;
+        }
     }
     Ok(model)
 }

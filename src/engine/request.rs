@@ -188,9 +188,11 @@ pub struct Request {
     pub guidance_rescale: f64,
     /// Gaussian blur of the mask before use, radius in picture pixels.
     pub mask_blur: f32,
-    /// Sample only the mask's surroundings, with this margin in pixels.
+    /// Sample only the mask's surroundings, with this margin in pixels. `None`: all of the picture
+    /// in exact mode, otherwise as much as the model needs to see.
     pub padding_mask_crop: Option<u32>,
-    /// Paste the unmasked part of the original over the result.
+    /// Paste the unmasked part of the original over the result. Without it, all of what was sampled
+    /// replaces the picture there.
     pub overlay: bool,
     pub fill_mode: FillMode,
     pub device: Device,
@@ -199,7 +201,14 @@ pub struct Request {
     pub preview: PreviewMethod,
     /// A preview every so many steps, 1 or more.
     pub preview_interval: usize,
-    /// Exactly what the reference pipeline does for these arguments, and nothing else.
+    /// Exactly what the reference pipeline does for these arguments, and nothing else: a fill
+    /// samples the whole picture resized to `width` x `height` (or the crop that
+    /// `padding_mask_crop` asks for), binarises the blurred mask, and gives that picture back at
+    /// that size; `overlay` is the reference's `apply_overlay`.
+    ///
+    /// Otherwise a fill samples the mask's surroundings at a size that suits the model, repaints
+    /// every latent that the mask touches, and puts the result back through the mask with its soft
+    /// edge: bytes outside the mask stay as they are.
     pub exact: bool,
     /// Not part of the picture's settings, so not serialised.
     #[serde(skip)]

@@ -130,7 +130,7 @@ fn configurations_with_wrong_values() {
             "text_encoder/config.json",
             "\"hidden_size\": 16",
             "\"hidden_size\": 24",
-            &["hidden_size"],
+            &["model.safetensors", "config.json asks for"],
         ),
         (
             "scheduler/scheduler_config.json",

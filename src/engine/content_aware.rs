@@ -35,9 +35,8 @@ pub fn run(
     let images = (0..request.num_images_per_prompt)
         .map(|index| one(request, &input, seed.wrapping_add(index as u64), index, &mut steps))
         .collect::<Result<_, _>>()?;
-    let request = Request { seed: Some(seed), ..request.clone() };
-    let recording = Recording::default();
-    Ok(Outcome { seed, images, elapsed: started.elapsed(), request, recording })
+    let (elapsed, recording) = (started.elapsed(), Recording::default());
+    Ok(Outcome { seed, images, elapsed, request: request.clone(), recording })
 }
 
 /// What the fill's fraction means in steps.

@@ -12,7 +12,8 @@ use super::{
     watcher::{Watcher, recorded},
 };
 
-/// Runs a request, as planned, with a model that is loaded. `seed` is the one that counts.
+/// Runs a request, as planned, with a model that is loaded. `seed` is the
+/// request's, which is known by now.
 pub fn run(
     model: &mut Model,
     request: &Request,
@@ -37,6 +38,6 @@ pub fn run(
     let made = pictures(&decoded).map_err(EngineError::failed)?;
     let images: Vec<Generated> =
         made.into_iter().map(|picture| plan.composite.apply(picture)).collect();
-    let request = Request { seed: Some(seed), ..request.clone() };
-    Ok(Outcome { seed, images, elapsed: started.elapsed(), request, recording })
+    let elapsed = started.elapsed();
+    Ok(Outcome { seed, images, elapsed, request: request.clone(), recording })
 }

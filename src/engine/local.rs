@@ -44,6 +44,7 @@ impl Backend for LocalBackend {
             Some(seed) => seed,
             None => random_seed()?,
         };
+        let request = &Request { seed: Some(seed), ..request.clone() };
         match model {
             catalog::Model::ContentAware => content_aware::run(request, seed, monitor),
             catalog::Model::Diffusion(folder) => {

@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::Duration,
 };
@@ -72,7 +72,7 @@ fn shade(value: u8) -> Arc<Picture> {
 /// An engine with a script, and what lets it go on.
 struct Stage {
     // Dropped before the engine: the script then waits for nothing while the engine joins.
-    go: Sender<()>,
+    go: SyncSender<()>,
     engine: Engine,
     backends: Arc<AtomicUsize>,
     wakes: Arc<AtomicUsize>,
@@ -80,7 +80,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (go, gate) = channel();
+        let (go, gate) = sync_channel(1000);
         let gate = Arc::new(Mutex::new(gate));
         let (backends, wakes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (built, woken) = (Arc::clone(&backends), Arc::clone(&wakes));

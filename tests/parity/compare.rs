@@ -43,6 +43,15 @@ impl Deviation {
         Ok(Self { relative: by_norm.max(by_largest), levels: 0 })
     }
 
+    /// Of pictures, byte by byte.
+    pub fn of_bytes(actual: &[u8], expected: &[u8]) -> Result<Self, String> {
+        if actual.len() != expected.len() {
+            return Err(format!("{} bytes, the reference has {}", actual.len(), expected.len()));
+        }
+        let levels = actual.iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
+        Ok(Self { relative: 0.0, levels: levels.unwrap_or(0) })
+    }
+
     /// The worse of both, measure by measure.
     pub fn worst(self, other: Self) -> Self {
         Self { relative: self.relative.max(other.relative), levels: self.levels.max(other.levels) }

@@ -43,6 +43,10 @@ impl Tensors {
         Self { file, tensors }
     }
 
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
     pub fn get(&self, name: &str) -> Result<&Tensor, String> {
         self.tensors.get(name).ok_or_else(|| format!("{} has no {name}", self.file.display()))
     }

@@ -7,8 +7,10 @@ mod compare;
 mod fixtures;
 mod networks;
 mod noise;
+mod pipelines;
 mod pixels;
 mod schedulers;
+mod sensitivity;
 mod tokens;
 
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ use libtest_mimic::Arguments;
 fn main() -> ExitCode {
     let trials = [
         tokens::trials(),
+        pipelines::trials(),
+        sensitivity::trials(),
         networks::trials(),
         noise::trials(),
         pixels::trials(),

@@ -34,7 +34,8 @@ def _case(command: str, model: str, base: dict, options: dict) -> dict:
 
 
 SCHEDULERS = {
-    "ddim": ("DDIM", {}),
+    # Over a file that does not say clip_sample, DDIM clips; on such models that multiplies rounding by hundreds.
+    "ddim": ("DDIM", {"clip_sample": False}),
     "pndm": ("PNDM", {}),
     "euler": ("Euler", {}),
     "euler-a": ("EulerAncestral", {}),
@@ -54,7 +55,12 @@ for label, (scheduler, extra) in SCHEDULERS.items():
     CASES[f"fill9-{label}"] = fill("inpaint-pndm", **chosen, seed=len(CASES) + 1)
     CASES[f"text-{label}"] = generate("base-sharded", **chosen, seed=len(CASES) + 1)
     CASES[f"img2img-{label}"] = transform("base-sharded", **chosen, seed=len(CASES) + 1)
-    CASES[f"fill9-part-{label}"] = fill("inpaint-fp16", **chosen, strength=0.7, num_inference_steps=6, seed=7)
+    if label == "pndm":
+        # Runge-Kutta steps from the middle of a schedule are covered with the better behaved models.
+        chosen_part = chosen | {"scheduler_option": {"skip_prk_steps": True}}
+    else:
+        chosen_part = chosen
+    CASES[f"fill9-part-{label}"] = fill("inpaint-fp16", **chosen_part, strength=0.7, num_inference_steps=6, seed=7)
     CASES[f"fill4-{label}"] = fill("base-sharded", **chosen, seed=8, strength=0.8)
 
 CASES |= {
@@ -81,7 +87,13 @@ CASES |= {
     "mask-blur": fill("inpaint-pndm", mask="square-levels.png", mask_blur=6),
     "mask-blur-4channel": fill("base-sharded", mask="square-levels.png", mask_blur=3),
     # Strength.
-    "strength-truncates": fill("inpaint-pndm", strength=0.58, num_inference_steps=10, scheduler="DDIM"),
+    "strength-truncates": fill(
+        "inpaint-pndm",
+        strength=0.58,
+        num_inference_steps=10,
+        scheduler="DDIM",
+        scheduler_option={"clip_sample": False},
+    ),
     "strength-high": fill("inpaint-pndm", strength=0.99, num_inference_steps=4),
     "strength-one-4channel": fill("base-sharded", strength=1.0),
     "strength-low-heun": fill("inpaint-fp16", strength=0.4, num_inference_steps=6, scheduler="Heun"),
@@ -152,7 +164,9 @@ CASES |= {
     "spacing-unipc-trailing": fill(
         "inpaint-pndm", scheduler="UniPC", scheduler_option={"timestep_spacing": "trailing"}
     ),
-    "offset-zero": fill("inpaint-pndm", scheduler="DDIM", scheduler_option={"steps_offset": 0}),
+    "offset-zero": fill(
+        "inpaint-pndm", scheduler="DDIM", scheduler_option={"steps_offset": 0, "clip_sample": False}
+    ),
     "offset-large": fill("inpaint-pndm", scheduler="Euler", scheduler_option={"steps_offset": 9}),
     "karras-euler": generate("base-sharded", scheduler_option={"use_karras_sigmas": True}),
     "karras-heun": generate("base-sharded", scheduler="Heun", scheduler_option={"use_karras_sigmas": True}),
@@ -193,8 +207,8 @@ CASES |= {
         scheduler="DDIM",
         scheduler_option={"thresholding": True, "sample_max_value": 1.5, "dynamic_thresholding_ratio": 0.9},
     ),
-    "clip-sample-ddim": fill(
-        "inpaint-pndm", scheduler="DDIM", scheduler_option={"clip_sample": True, "clip_sample_range": 2.0}
+    "clip-sample-ddim": generate(
+        "base-v", scheduler="DDIM", scheduler_option={"clip_sample": True, "clip_sample_range": 0.8}
     ),
     # The scheduler file of inpaint-fp16 says steps_offset 0, which the pipeline corrects to 1.
     "from-config-offset": fill("inpaint-fp16", scheduler="Euler"),

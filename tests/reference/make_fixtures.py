@@ -35,6 +35,7 @@ def provenance(script: str) -> dict:
         "numpy": numpy.__version__,
         "pillow": PIL.__version__,
         "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
     }
 
 
@@ -66,14 +67,14 @@ def main() -> None:
         pictures.write_inputs(FIXTURES / "inputs")
     if not options.skip_units:
         units.write_all(FIXTURES / "units", FIXTURES / "models", provenance("units.py"))
-    rows = [
-        write_case(name, settings)
-        for name, settings in cases.CASES.items()
-        if not options.only or name in options.only
-    ]
-    if not options.only:
-        table = {"provenance": provenance("make_fixtures.py"), "cases": rows}
-        (FIXTURES / "cases.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+    index = FIXTURES / "cases.json"
+    kept = json.loads(index.read_text())["cases"] if options.only else []
+    rows = {row["name"]: row for row in kept}
+    for name, settings in cases.CASES.items():
+        if not options.only or name in options.only:
+            rows[name] = write_case(name, settings)
+    table = {"provenance": provenance("make_fixtures.py"), "cases": [rows[name] for name in cases.CASES]}
+    index.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

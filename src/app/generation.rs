@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{App, jobs::Ending, settings::Settings};
 use crate::{
     document::Patch,
-    engine::{Outcome, Request},
+    engine::{Outcome, Request, metadata},
     render::StagedLayer,
 };
 
@@ -62,7 +62,7 @@ impl App {
     /// Adds the new results to those that wait and shows the first new one.
     fn finished(&mut self, outcome: &Arc<Outcome>) {
         self.settings.seed = outcome.seed;
-        let settings = serde_json::to_string(&outcome.request).unwrap_or_default();
+        let settings = metadata::settings_of(&outcome.request);
         let Some(document) = &mut self.document else { return };
         let mut patches = document.staged().map(|s| s.patches().to_vec()).unwrap_or_default();
         let first_new = patches.len();

@@ -243,9 +243,8 @@ fn run(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
         ui.label(RichText::new(text).color(theme::TEXT));
         bar(ui, fraction);
         ui.add_space(2.0);
-        let cancel =
-            egui::Button::new(RichText::new("Cancel").color(theme::TEXT_BRIGHT)).min_size(size);
-        if ui.add(cancel).on_hover_text("Stops within one step (Esc)").clicked() {
+        let cancel = egui::Button::new(RichText::new("Cancel").color(theme::TEXT_BRIGHT));
+        if ui.add_sized(size, cancel).on_hover_text("Stops within one step (Esc)").clicked() {
             commands.push(Command::Cancel);
         }
         return;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::networks::{Result, config::ConfigReader, layers::Activation};
 
@@ -22,7 +22,8 @@ pub struct ClipTextConfig {
 }
 
 /// What only matters to training, to other architectures, or to the library that wrote the file.
-const HARMLESS: [&str; 26] = [
+const HARMLESS: [&str; 45] = [
+    "add_cross_attention",
     "architectures",
     "attention_dropout",
     "bos_token_id",
@@ -32,6 +33,7 @@ const HARMLESS: [&str; 26] = [
     "dropout",
     "dtype",
     "early_stopping",
+    "encoder_no_repeat_ngram_size",
     "id2label",
     "initializer_factor",
     "initializer_range",
@@ -41,13 +43,30 @@ const HARMLESS: [&str; 26] = [
     "length_penalty",
     "max_length",
     "min_length",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
     "output_attentions",
     "output_hidden_states",
+    "output_scores",
     "pad_token_id",
     "projection_dim",
+    "remove_invalid_values",
+    "repetition_penalty",
     "return_dict",
+    "return_dict_in_generate",
+    "temperature",
+    "tf_legacy_loss",
+    "tie_encoder_decoder",
+    "tie_word_embeddings",
+    "top_k",
+    "top_p",
     "torch_dtype",
+    "torchscript",
     "transformers_version",
+    "typical_p",
+    "use_bfloat16",
     "use_cache",
 ];
 
@@ -77,7 +96,8 @@ impl ClipTextConfig {
             let why = format!("does not divide hidden_size, {}", config.hidden_size);
             return Err(json.error("num_attention_heads", why));
         }
-        json.only("use_attention_mask", Value::Bool(false))?;
+        json.only("use_attention_mask", json!(false))?;
+        json.only("pruned_heads", json!({}))?;
         json.ignore(&HARMLESS);
         json.finish()?;
         Ok(config)

@@ -7,10 +7,12 @@
 //! scores, of which up to three are alive.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
-use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::numeric;
+use super::{
+    numeric,
+    product::{Layout as Matrix, product},
+};
 
 const CPU_SCRATCH: usize = 64 << 20;
 
@@ -183,34 +185,27 @@ impl CpuAttention {
         let AttentionShape { keys, heads, width, value_width, .. } = self.shape;
         let mut scores = vec![0f32; block.count * keys];
         let mut sums = vec![0f32; block.count];
+        let row = heads * width;
+        let out_row = heads * value_width;
         for head in 0..heads {
             product(
-                &mut scores,
-                Matrix { rows: block.count, columns: keys, row_stride: keys, column_stride: 1 },
-                (&block.query[head * width..], heads * width, 1),
-                (&block.key[head * width..], 1, heads * width),
-                width,
+                (&mut scores, Matrix::rows(block.count, keys, keys)),
+                (&block.query[head * width..], Matrix::rows(block.count, width, row)),
+                (&block.key[head * width..], Matrix::rows(keys, width, row).transposed()),
                 self.options.scale as f32,
             );
-            for (row, (scores, sum)) in scores.chunks_mut(keys).zip(&mut sums).enumerate() {
-                let seen = if self.options.causal { block.start + row + 1 } else { keys };
+            for (index, (scores, sum)) in scores.chunks_mut(keys).zip(&mut sums).enumerate() {
+                let seen = if self.options.causal { block.start + index + 1 } else { keys };
                 *sum = exponentials(scores, seen.min(keys));
             }
             let columns = head * value_width;
             product(
-                &mut out[columns..],
-                Matrix {
-                    rows: block.count,
-                    columns: value_width,
-                    row_stride: heads * value_width,
-                    column_stride: 1,
-                },
-                (&scores, keys, 1),
-                (&block.value[columns..], heads * value_width, 1),
-                keys,
+                (&mut out[columns..], Matrix::rows(block.count, value_width, out_row)),
+                (&scores, Matrix::rows(block.count, keys, keys)),
+                (&block.value[columns..], Matrix::rows(keys, value_width, out_row)),
                 1.0,
             );
-            for (out, sum) in out.chunks_mut(heads * value_width).zip(&sums) {
+            for (out, sum) in out.chunks_mut(out_row).zip(&sums) {
                 out[columns..columns + value_width].iter_mut().for_each(|v| *v /= sum);
             }
         }
@@ -231,67 +226,9 @@ struct Block<'a> {
 fn exponentials(scores: &mut [f32], seen: usize) -> f32 {
     let (scores, unseen) = scores.split_at_mut(seen);
     unseen.fill(0.0);
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = numeric::max(scores);
     scores.iter_mut().for_each(|score| *score = numeric::exp(*score - largest));
     numeric::sum(scores, |score| score) as f32
-}
-
-/// The layout of a product's result.
-struct Matrix {
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl Matrix {
-    /// One past the last element that is touched.
-    fn end(&self) -> usize {
-        (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1
-    }
-}
-
-/// `out` = `factor` * left * right; operands are (data, row stride, column stride), `inner` their
-/// common dimension. One thread.
-fn product(
-    out: &mut [f32],
-    layout: Matrix,
-    (left, left_rows, left_columns): (&[f32], usize, usize),
-    (right, right_rows, right_columns): (&[f32], usize, usize),
-    inner: usize,
-    factor: f32,
-) {
-    let operand = |rows, columns, row_stride, column_stride| {
-        Matrix { rows, columns, row_stride, column_stride }.end()
-    };
-    assert!(layout.end() <= out.len());
-    assert!(operand(layout.rows, inner, left_rows, left_columns) <= left.len());
-    assert!(operand(inner, layout.columns, right_rows, right_columns) <= right.len());
-    // SAFETY: the three matrices lie within their slices, as was just asserted; `out` is borrowed
-    // mutably and so overlaps with neither operand.
-    unsafe {
-        gemm::gemm(
-            layout.rows,
-            layout.columns,
-            inner,
-            out.as_mut_ptr(),
-            layout.column_stride as isize,
-            layout.row_stride as isize,
-            false,
-            left.as_ptr(),
-            left_columns as isize,
-            left_rows as isize,
-            right.as_ptr(),
-            right_columns as isize,
-            right_rows as isize,
-            0f32,
-            factor,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
 }
 
 impl CustomOp3 for CpuAttention {

@@ -7,6 +7,7 @@ mod conv;
 mod linear;
 mod norm;
 mod numeric;
+mod product;
 mod resample;
 mod resnet;
 mod timestep;

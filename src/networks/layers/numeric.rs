@@ -72,6 +72,20 @@ pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     values.chunks(256).map(run).sum()
 }
 
+/// The largest number of a slice; minus infinity if it is empty.
+pub fn max(values: &[f32]) -> f32 {
+    // Not f32::max, whose care for NaN costs the vectorisation.
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (chunks, rest) = values.as_chunks::<{ 2 * LANES }>();
+    let mut lanes = [f32::NEG_INFINITY; 2 * LANES];
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, value);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| larger(a, b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +115,18 @@ mod tests {
         ] {
             assert!((gelu(x) - right).abs() < 4e-7, "{x}: {}", gelu(x));
         }
+    }
+
+    #[test]
+    fn the_largest_is_found_anywhere() {
+        for length in [1, 16, 40] {
+            for place in 0..length {
+                let mut values = vec![-7.0; length];
+                values[place] = -2.0;
+                assert_eq!(max(&values), -2.0);
+            }
+        }
+        assert_eq!(max(&[]), f32::NEG_INFINITY);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const UNKNOWN_LENGTH: f64 = 1e5;
 
 pub struct SpecialTokens {
     /// Everything that is cut out of the text before it is parted into words, in the order in
-    /// which it is declared; the first declaration of a token counts.
+    /// which it is declared.
     pub added: Vec<AddedToken>,
     pub start: String,
     pub end: String,
@@ -48,6 +48,7 @@ impl SpecialTokens {
         };
         declared.sort_by_key(|(id, _): &(u64, AddedToken)| *id);
         let mut tokens: Vec<AddedToken> = declared.into_iter().map(|(_, token)| token).collect();
+        let count = tokens.len();
         let mut named = |key: &str, default: &str| -> Result<String> {
             let token = match config.get(key) {
                 None | Some(Value::Null) => AddedToken::from(default, true),
@@ -55,7 +56,10 @@ impl SpecialTokens {
                     added(value).ok_or_else(|| failure(&file, format!("\"{key}\" is no token")))?
                 }
             };
-            tokens.push(AddedToken { special: true, ..token.clone() });
+            // A declared token keeps its flags; of those only named, the last one counts.
+            if tokens[..count].iter().all(|declared| declared.content != token.content) {
+                tokens.push(AddedToken { special: true, ..token.clone() });
+            }
             Ok(token.content)
         };
         Ok(Self {
@@ -98,4 +102,43 @@ fn added(token: &Value) -> Option<AddedToken> {
             .rstrip(flag("rstrip").unwrap_or(false))
             .normalized(flag("normalized").unwrap_or(!special)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(files: &[(&str, &str)]) -> SpecialTokens {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        SpecialTokens::open(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn declared_tokens_keep_their_flags() {
+        let config = r#"{"bos_token": "<|startoftext|>", "pad_token": "!", "added_tokens_decoder":
+            {"9": {"content": "<|startoftext|>", "normalized": true, "special": true},
+             "0": {"content": "!", "special": true}}}"#;
+        let ignored = r#"{"pad_token": "?"}"#;
+        let special =
+            open(&[("tokenizer_config.json", config), ("special_tokens_map.json", ignored)]);
+        let contents: Vec<_> = special.added.iter().map(|token| token.content.as_str()).collect();
+        assert_eq!(contents, ["!", START, END, END]);
+        assert!(special.added[1].normalized && !special.added[0].normalized);
+        assert_eq!((special.padding.as_str(), special.max_length), ("!", 77));
+    }
+
+    #[test]
+    fn the_map_overrides_the_configuration() {
+        let config = r#"{"pad_token": "a", "model_max_length": 20}"#;
+        let map = r#"{"pad_token": {"content": "!", "lstrip": true}}"#;
+        let special = open(&[("tokenizer_config.json", config), ("special_tokens_map.json", map)]);
+        assert_eq!((special.padding.as_str(), special.max_length), ("!", 20));
+        assert_eq!(
+            open(&[("tokenizer_config.json", r#"{"model_max_length": 1e30}"#)]).max_length,
+            77
+        );
+    }
 }

@@ -289,6 +289,7 @@ fn refuse(json: &mut ConfigReader) -> Result<()> {
     json.only("class_embeddings_concat", json!(false))?;
     json.only("dual_cross_attention", json!(false))?;
     json.only("resnet_out_scale_factor", json!(1.0))?;
+    json.only("resnet_pre_temb_non_linearity", json!(false))?;
     json.only("resnet_skip_time_act", json!(false))?;
     json.ignore(&["addition_embed_type_num_heads", "dropout", "mid_block_only_cross_attention"]);
     Ok(())

@@ -1,6 +1,8 @@
 //! One line of options of the current tool, above the canvas.
 
-use egui::{RichText, Slider, Ui};
+use std::ops::RangeInclusive;
+
+use egui::{DragValue, RichText, Slider, Ui};
 
 use crate::app::{
     commands::{Command, CommandQueue, Tool},
@@ -25,7 +27,7 @@ impl Default for BrushSettings {
 }
 
 impl BrushSettings {
-    pub const SIZES: std::ops::RangeInclusive<f64> = 1.0..=2000.0;
+    pub const SIZES: RangeInclusive<f64> = 1.0..=2000.0;
 
     /// Larger by `factor`, by at least one pixel.
     pub fn scale(&mut self, factor: f64) {
@@ -37,7 +39,9 @@ impl BrushSettings {
 }
 
 /// Of the line: the names, the numbers and the view buttons.
-const FIXED_WIDTH: f32 = 640.0;
+const FIXED_WIDTH: f32 = 590.0;
+/// A slider that is shorter than this is left out.
+const LEAST_SLIDER: f32 = 40.0;
 
 pub fn show(
     ui: &mut Ui,
@@ -49,7 +53,7 @@ pub fn show(
     ui.horizontal_centered(|ui| {
         // What is left of a narrow window is shared by the three sliders.
         ui.spacing_mut().slider_width =
-            ((ui.available_width() - FIXED_WIDTH) / 3.0).clamp(24.0, 130.0);
+            ((ui.available_width() - FIXED_WIDTH) / 3.0).clamp(0.0, 130.0);
         match tool {
             Tool::Brush | Tool::Eraser => brush_options(ui, tool, brush),
             Tool::Hand => {
@@ -69,36 +73,33 @@ fn brush_options(ui: &mut Ui, tool: Tool, brush: &mut BrushSettings) {
     let name = if tool == Tool::Brush { "Brush" } else { "Eraser" };
     ui.label(RichText::new(name).color(theme::TEXT_BRIGHT).strong());
     ui.add_space(theme::GAP);
-    let mut option = |label: &str, tip: &str, slider: Slider<'_>| {
-        let label = ui.label(RichText::new(label).color(theme::TEXT_QUIET));
+    option(ui, "Size", "Diameter in picture pixels   [ ]", &mut brush.size, BrushSettings::SIZES);
+    let tip = "How sharp the edge of the mark is   Shift+[ Shift+]";
+    option(ui, "Hardness", tip, &mut brush.hardness, 0.0..=1.0);
+    let tip = "Less than 100 % marks for a partial change   1 ... 9, 0";
+    option(ui, "Opacity", tip, &mut brush.opacity, 0.0..=1.0);
+}
+
+/// A name, a slider where there is room for one, and a number that can be dragged and typed.
+/// Ranges up to 1 are shown in percent, others in pixels on a logarithmic slider.
+fn option(ui: &mut Ui, name: &str, tip: &str, value: &mut f64, range: RangeInclusive<f64>) {
+    let percent = *range.end() <= 1.0;
+    let label = ui.label(RichText::new(name).color(theme::TEXT_QUIET));
+    if ui.spacing().slider_width >= LEAST_SLIDER {
+        let slider = Slider::new(value, range.clone()).show_value(false).logarithmic(!percent);
         ui.add(slider).labelled_by(label.id).on_hover_text(tip);
-        ui.add_space(theme::GAP);
+    }
+    let number = DragValue::new(value).range(range).speed(if percent { 0.005 } else { 0.5 });
+    let number = if percent {
+        number.custom_formatter(|v, _| format!("{:.0} %", v * 100.0)).custom_parser(|text| {
+            text.trim_end_matches([' ', '%']).parse::<f64>().ok().map(|v| v / 100.0)
+        })
+    } else {
+        number.fixed_decimals(0).suffix(" px")
     };
-    option(
-        "Size",
-        "Diameter in picture pixels   [ ]",
-        Slider::new(&mut brush.size, BrushSettings::SIZES)
-            .logarithmic(true)
-            .fixed_decimals(0)
-            .suffix(" px"),
-    );
-    let percent = |value| {
-        Slider::new(value, 0.0..=1.0)
-            .custom_formatter(|v, _| format!("{:.0} %", v * 100.0))
-            .custom_parser(|s| {
-                s.trim_end_matches([' ', '%']).parse::<f64>().ok().map(|v| v / 100.0)
-            })
-    };
-    option(
-        "Hardness",
-        "How sharp the edge of the mark is   Shift+[ Shift+]",
-        percent(&mut brush.hardness),
-    );
-    option(
-        "Opacity",
-        "Less than 100 % marks for a partial change   1 ... 9, 0",
-        percent(&mut brush.opacity),
-    );
+    let size = [56.0, ui.spacing().interact_size.y];
+    ui.add_sized(size, number).labelled_by(label.id).on_hover_text(tip);
+    ui.add_space(theme::GAP);
 }
 
 fn view_buttons(ui: &mut Ui, zoom: f32, commands: &mut CommandQueue) {

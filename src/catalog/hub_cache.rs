@@ -30,3 +30,28 @@ pub fn snapshot(repository: &Path) -> Option<PathBuf> {
     let others = fs::read_dir(&snapshots).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     main.into_iter().chain(others).find(|path| is_model(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_snapshot_of_main_counts_and_half_downloads_do_not() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = |repository: &str, commit: &str| {
+            let folder = cache.path().join(repository).join("snapshots").join(commit);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("model_index.json"), "{}").unwrap();
+            folder
+        };
+        model("models--some--one", "aaa");
+        let main = model("models--some--one", "bbb");
+        fs::create_dir_all(cache.path().join("models--some--one/refs")).unwrap();
+        fs::write(cache.path().join("models--some--one/refs/main"), "bbb\n").unwrap();
+        fs::create_dir_all(cache.path().join("models--half--done/snapshots/ccc")).unwrap();
+        model("datasets--some--pictures", "ddd");
+        let without_main = model("models--no--main", "eee");
+        let expected = [("no/main".to_owned(), without_main), ("some/one".to_owned(), main)];
+        assert_eq!(models(cache.path()), expected);
+    }
+}

@@ -1,0 +1,242 @@
+"""Trains the inpainting UNet and the text encoder together, on exact codes.
+
+Latents come from `autoencoder.code`, computed as the crops are drawn, so there is
+no pool to fill and every sample is new. Resumable; the learning rate falls to zero
+at the moment given by --end (HH:MM, local time).
+
+Run with `torchrun --nproc-per-node 2 train_unet.py ...`: two processes of one thread,
+which average their gradients, wait for each other far less than two threads do.
+"""
+import argparse
+import datetime
+import os
+import time
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+import autoencoder as ae
+import captions
+import data
+import fastcpu
+import tokenizer as tok
+
+WIDTH = 192
+BETAS = {"beta_start": 0.0002, "beta_end": 0.025, "beta_schedule": "scaled_linear"}
+
+
+def new_unet(channels=(48, 96, 160), heads=(2, 3, 5)):
+    return UNet2DConditionModel(
+        sample_size=48, in_channels=9, out_channels=4, block_out_channels=channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1, attention_head_dim=heads, cross_attention_dim=WIDTH, norm_num_groups=16)
+
+
+def new_text(vocab):
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=vocab, hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=tok.LENGTH, hidden_act="quick_gelu",
+        projection_dim=WIDTH, bos_token_id=vocab - 2, eos_token_id=vocab - 1, pad_token_id=vocab - 1,
+        attn_implementation="sdpa"))
+
+
+def draw(photos, n, size, rng, paste=0.12, drop=0.35):
+    """n samples: pictures, masks, captions.
+
+    In a share `paste` of them the hole shows a piece of another photograph, named
+    in the caption: there the surroundings say nothing, so words must be heeded.
+    """
+    xs, ms, ts = [], [], []
+    for _ in range(n):
+        photo = photos[int(rng.integers(len(photos)))]
+        x, (top, bottom) = data.crop(photo, size, rng)
+        pasted = rng.random() < paste
+        m = data.mask(size, rng, full=0.0 if pasted else 0.08)
+        if pasted:
+            x2, (top, bottom) = data.crop(photos[int(rng.integers(len(photos)))], size, rng)
+            x = np.where(m[..., None] > 0, x2, x)
+        text = captions.EMPTY_PROMPT
+        if pasted or rng.random() >= (0.15 if m.all() else drop):
+            b = size // 8
+            hole = m.reshape(b, 8, b, 8)[:, 4, :, 4] > 0
+            if hole.any():
+                small = x.reshape(b, 8, b, 8, 3).mean((1, 3))
+                y = x @ np.array([0.299, 0.587, 0.114], np.float32)
+                g = np.zeros_like(y)
+                g[:, :-1] += np.abs(y[:, 1:] - y[:, :-1])
+                g[:-1] += np.abs(y[1:] - y[:-1])
+                where = top + (bottom - top) * float(np.nonzero(hole)[0].mean() + 0.5) / b
+                found = captions.describe(small, hole, g.reshape(b, 8, b, 8).mean((1, 3)), where)
+                text = captions.caption(found, rng)
+        xs.append(x)
+        ms.append(m)
+        ts.append(text)
+    x = torch.from_numpy(np.stack(xs)).permute(0, 3, 1, 2).contiguous()
+    return x, torch.from_numpy(np.stack(ms))[:, None].float(), ts
+
+
+def conditions(x, m):
+    """Latents of the picture, mask at latent size (nearest), latents of the masked picture."""
+    both = ae.code(torch.cat([x, x * (1 - m)]))
+    z, zm = both.chunk(2)
+    return z, F.interpolate(m, scale_factor=1 / 8), zm
+
+
+class Objective:
+    def __init__(self):
+        self.alphas = DDPMScheduler(num_train_timesteps=1000, **BETAS).alphas_cumprod
+
+    def __call__(self, unet, z, mask, zm, ctx, t, noise, outside=0.15):
+        a = self.alphas[t].view(-1, 1, 1, 1)
+        noisy = a.sqrt() * z + (1 - a).sqrt() * noise
+        target = a.sqrt() * noise - (1 - a).sqrt() * z
+        x = torch.cat([noisy, mask, zm], 1).contiguous(memory_format=torch.channels_last)
+        v = unet(x, t, ctx).sample.float()
+        snr = a / (1 - a)
+        weight = snr.clamp(max=5) / (snr + 1)
+        where = mask + outside * (1 - mask)
+        per = ((v - target).square() * where).sum((1, 2, 3)) / (4 * where.sum((1, 2, 3)))
+        return (per * weight.view(-1)).mean(), per
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("photos")
+    p.add_argument("work", help="folder for checkpoints")
+    p.add_argument("--end", required=True, help="HH:MM")
+    p.add_argument("--lr", type=float, default=8e-4)
+    p.add_argument("--channels", default="48,96,160")
+    p.add_argument("--heads", default="2,3,5")
+    p.add_argument("--scale", type=float, default=1.0, help="batch sizes times this")
+    p.add_argument("--bench", type=int, default=0, help="only time this many steps")
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    torch.manual_seed(1234)  # the same first weights everywhere
+    rng = np.random.default_rng([int(time.time()), rank])
+    folder = os.path.join(a.work, "tokenizer")
+    if rank == 0:
+        tok.write(folder)
+    dist.barrier()
+    tokens = CLIPTokenizer.from_pretrained(folder)
+    unet = new_unet(tuple(map(int, a.channels.split(","))), tuple(map(int, a.heads.split(","))))
+    text = new_text(len(tokens))
+    print("unet", sum(p.numel() for p in unet.parameters()) / 1e6, "M; text",
+          sum(p.numel() for p in text.parameters()) / 1e6, "M", flush=True)
+    params = [p for m in (unet, text) for p in m.parameters()]
+    opt = torch.optim.AdamW(params, a.lr, (0.9, 0.98), weight_decay=0.01, fused=True)
+    ema = [p.detach().clone() for p in params]
+    path = os.path.join(a.work, "unet.pt")
+    step = seen = 0
+    h, m = map(int, a.end.split(":"))
+    end = datetime.datetime.now().replace(hour=h, minute=m, second=0).timestamp()
+    begin = time.time()
+    if os.path.exists(path) and not a.bench:
+        s = torch.load(path)
+        unet.load_state_dict(s["unet"])
+        text.load_state_dict(s["text"])
+        opt.load_state_dict(s["opt"])
+        ema = s["ema"]
+        step, seen, begin = s["step"], s["seen"], s["begin"]
+    torch.manual_seed(int(time.time()) * 2 + rank)
+    fastcpu.accelerate(unet)
+    unet.set_attn_processor(fastcpu.FloatAttention())
+    objective = Objective()
+    photos = data.load(a.photos, data.training_names(a.photos))
+
+    encode = lambda ts: text(input_ids=tokens(ts, padding="max_length", truncation=True,
+                                              max_length=tok.LENGTH, return_tensors="pt").input_ids
+                             ).last_hidden_state
+
+    # a fixed validation batch from the photographs kept aside
+    vr = np.random.default_rng(7)
+    vx, vm, vt = draw(data.load(a.photos, data.held_out()), 64, 192, vr)
+    val = conditions(vx, vm)
+    vg = torch.Generator().manual_seed(3)
+    vtime = torch.linspace(10, 990, 64).long()
+    vnoise = torch.randn(val[0].shape, generator=vg)
+
+    def validate():
+        kept = [p.detach().clone() for p in params]
+        with torch.no_grad():
+            for p_, e in zip(params, ema):
+                p_.copy_(e)
+            with torch.autocast("cpu", torch.bfloat16):
+                _, per = objective(unet, *val, encode(vt), vtime, vnoise, outside=0.0)
+                _, blank = objective(unet, *val, encode([""] * 64), vtime, vnoise, outside=0.0)
+            for p_, k in zip(params, kept):
+                p_.copy_(k)
+        thirds = [round(c.mean().item(), 4) for c in per.chunk(3)]
+        return f"held out: {per.mean():.4f} (low, mid, high noise {thirds}), without words {blank.mean():.4f}"
+
+    def save():
+        torch.save({"unet": unet.state_dict(), "text": text.state_dict(), "opt": opt.state_dict(),
+                    "ema": ema, "step": step, "seen": seen, "begin": begin,
+                    "channels": a.channels, "heads": a.heads}, path + ".tmp")
+        os.replace(path + ".tmp", path)
+
+    mean = None
+    t0 = last = time.time()
+    n0 = seen
+    stop = 0.0
+    while stop == 0:
+        k = np.random.default_rng(step).random()  # the same size in every process
+        size, n = (128, 64) if k < 0.45 else (192, 28) if k < 0.75 else (256, 16) if k < 0.95 else (384, 8)
+        if a.bench:
+            size, n = 192, 32
+        n = max(1, round(n * a.scale / ranks))
+        done = (time.time() - begin) / max(1.0, end - begin)
+        lr = a.lr * min(1, (step + 1) / 150) * max(0.01, 0.5 + 0.5 * np.cos(np.pi * min(done, 1.0)))
+        td = time.time()
+        x, m, ts = draw(photos, n, size, rng)
+        z, mask, zm = conditions(x, m)
+        t = (torch.rand(n) * 1000).long().clamp(max=999)
+        td = time.time() - td
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _ = objective(unet, z, mask, zm, encode(ts), t, torch.randn_like(z))
+        loss.backward()
+        flat = torch.cat([p_.grad.flatten() for p_ in params] +
+                         [torch.tensor([lr, float(time.time() >= end), loss.item()])])
+        dist.all_reduce(flat)
+        flat /= ranks
+        lr, stop, average = flat[-3:].tolist()
+        if not np.isfinite(average):
+            raise SystemExit("the loss is not finite")
+        at = 0
+        for p_ in params:
+            p_.grad.copy_(flat[at:at + p_.numel()].view_as(p_))
+            at += p_.numel()
+        for g in opt.param_groups:
+            g["lr"] = lr
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        opt.step()
+        opt.zero_grad(set_to_none=True)
+        torch._foreach_lerp_(ema, [p_.detach() for p_ in params], 1 - min(0.9985, (1 + step) / (10 + step)))
+        step += 1
+        seen += n * ranks
+        mean = average if mean is None else 0.98 * mean + 0.02 * average
+        if a.bench:
+            rank == 0 and print(f"{time.time() - t0:.2f}s data {td:.2f}", flush=True)
+            t0 = time.time()
+            if step == a.bench:
+                return
+        if rank == 0 and time.time() - last > 60:
+            last = time.time()
+            print(f"{datetime.datetime.now():%H:%M:%S} step {step} seen {seen} loss {mean:.4f} lr {lr:.2e} "
+                  f"{(seen - n0) / (last - t0):.1f} samples/s, drawing {td:.2f}s", flush=True)
+            save()
+            if int(last) // 300 != int(last - 60) // 300:
+                print(validate(), flush=True)
+    if rank == 0:
+        save()
+        print(validate(), "end, seen", seen, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ import data
 
 CHANNELS = (16, 32, 96, 160)
 GROUPS = 4
+LUMA = (0.299, 0.587, 0.114)
 SHARP = 60.0  # the slope a of the smooth absolute value
 # mean and deviation of the four raw numbers over random crops (printed by `stats`)
 MEAN = [-0.09, -0.09, 0.03, -2.9]
@@ -54,21 +55,35 @@ LOG_W, LOG_C, LOG_ERR = fit_log()
 
 def raw_code(x):
     """(B, 3, H, W) in [-1, 1] -> (B, 4, H/8, W/8): luma, B-Y, R-Y, log roughness."""
-    r, g, b = x[:, 0:1], x[:, 1:2], x[:, 2:3]
-    y = 0.299 * r + 0.587 * g + 0.114 * b
+    y = torch.einsum("bchw,c->bhw", x, x.new_tensor(LUMA))[:, None]
+    return _finish(F.avg_pool2d(x, 8), y)
+
+
+def _finish(mean, y):
     dx = F.pad(y, (0, 1))[..., 1:] - y
     dy = F.pad(y, (0, 0, 0, 1))[..., 1:, :] - y
     h = dx * torch.tanh(dx * (SHARP / 2)) + dy * torch.tanh(dy * (SHARP / 2))
-    m = F.avg_pool2d(torch.cat([y, b - y, r - y, h], 1), 8)
-    f = torch.full_like(m[:, 3:], float(LOG_C))
+    e = F.avg_pool2d(h, 8)
+    f = torch.full_like(e, float(LOG_C))
     for w, k, s in zip(LOG_W, KNOTS, SLOPES):
-        f = f + float(w) * F.silu(float(s) * (m[:, 3:] - float(k)))
-    return torch.cat([m[:, :3], f], 1)
+        f = f + float(w) * F.silu(float(s) * (e - float(k)))
+    y = (mean * mean.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return torch.cat([y, mean[:, 2:3] - y, mean[:, 0:1] - y, f], 1)
+
+
+def normalise(z):
+    return (z - z.new_tensor(MEAN).view(1, 4, 1, 1)) / z.new_tensor(STD).view(1, 4, 1, 1)
+
+
+def raw_pair(x, m):
+    """`raw_code` of the picture and of the masked picture, sharing work."""
+    y = torch.einsum("bchw,c->bhw", x, x.new_tensor(LUMA))[:, None]
+    keep = 1 - m
+    return _finish(F.avg_pool2d(x, 8), y), _finish(F.avg_pool2d(x * keep, 8), y * keep)
 
 
 def code(x):
-    z = raw_code(x)
-    return (z - z.new_tensor(MEAN).view(1, 4, 1, 1)) / z.new_tensor(STD).view(1, 4, 1, 1)
+    return normalise(raw_code(x))
 
 
 def new_vae():

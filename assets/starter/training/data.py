@@ -70,9 +70,10 @@ def crop(photo, size, rng):
         c = c[:, ::-1]
     c = c.astype(np.float32) * (2 / 255) - 1
     if rng.random() < 0.5:  # a little exposure, contrast and saturation
-        c = c * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.uniform(-0.12, 0.12))
-        grey = c.mean(axis=2, keepdims=True)
-        c = np.clip(grey + (c - grey) * np.float32(rng.uniform(0.8, 1.25)), -1, 1)
+        s = rng.uniform(0.8, 1.25)
+        mix = (s * np.eye(3) + (1 - s) / 3) * rng.uniform(0.85, 1.15)
+        c = cv2.transform(c, np.hstack([mix, np.full((3, 1), rng.uniform(-0.12, 0.12))]))
+        np.clip(c, -1, 1, out=c)
     return np.ascontiguousarray(c), (y / h, (y + side) / h)
 
 

@@ -129,7 +129,7 @@ def main():
             losses["feat"] = sum((u - v).square().sum(1).mean() for u, v in zip(fx, fy)) / len(fx)
             disc.requires_grad_(False)
             losses["adv"] = -disc(y, z).mean()
-            total = 0.5 * losses["l1"] + 0.15 * losses["code"] + 0.25 * losses["feat"] + \
+            total = 0.3 * losses["l1"] + 0.15 * losses["code"] + 0.25 * losses["feat"] + \
                 a.adversarial * losses["adv"]
         opt.zero_grad()
         total.backward()

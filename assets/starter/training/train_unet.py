@@ -12,6 +12,7 @@ import datetime
 import os
 import time
 
+import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -46,7 +47,7 @@ def new_text(vocab):
 
 
 def draw(photos, n, size, rng, paste=0.12, drop=0.35):
-    """n samples: pictures, masks, captions.
+    """n samples: pictures, masks, and the pictures' place if they are to be captioned.
 
     In a share `paste` of them the hole shows a piece of another photograph, named
     in the caption: there the surroundings say nothing, so words must be heeded.
@@ -59,32 +60,31 @@ def draw(photos, n, size, rng, paste=0.12, drop=0.35):
         m = data.mask(size, rng, full=0.0 if pasted else 0.08)
         if pasted:
             x2, (top, bottom) = data.crop(photos[int(rng.integers(len(photos)))], size, rng)
-            x = np.where(m[..., None] > 0, x2, x)
-        text = captions.EMPTY_PROMPT
-        if pasted or rng.random() >= (0.15 if m.all() else drop):
-            b = size // 8
-            hole = m.reshape(b, 8, b, 8)[:, 4, :, 4] > 0
-            if hole.any():
-                small = x.reshape(b, 8, b, 8, 3).mean((1, 3))
-                y = x @ np.array([0.299, 0.587, 0.114], np.float32)
-                g = np.zeros_like(y)
-                g[:, :-1] += np.abs(y[:, 1:] - y[:, :-1])
-                g[:-1] += np.abs(y[1:] - y[:-1])
-                where = top + (bottom - top) * float(np.nonzero(hole)[0].mean() + 0.5) / b
-                found = captions.describe(small, hole, g.reshape(b, 8, b, 8).mean((1, 3)), where)
-                text = captions.caption(found, rng)
+            cv2.copyTo(x2, m, x)
+        told = pasted or rng.random() >= (0.15 if m.all() else drop)
         xs.append(x)
         ms.append(m)
-        ts.append(text)
+        ts.append((top, bottom) if told else None)
     x = torch.from_numpy(np.stack(xs)).permute(0, 3, 1, 2).contiguous()
     return x, torch.from_numpy(np.stack(ms))[:, None].float(), ts
 
 
-def conditions(x, m):
-    """Latents of the picture, mask at latent size (nearest), latents of the masked picture."""
-    both = ae.code(torch.cat([x, x * (1 - m)]))
-    z, zm = both.chunk(2)
-    return z, F.interpolate(m, scale_factor=1 / 8), zm
+def conditions(x, m, where, rng):
+    """Latents of the picture, mask at latent size (nearest), latents of the masked
+    picture, and captions of what the holes show (or none)."""
+    raw, raw_masked = ae.raw_pair(x, m)
+    small = F.interpolate(m, scale_factor=1 / 8)
+    texts = []
+    for w, hole, r in zip(where, small[:, 0].numpy() > 0, raw.numpy()):
+        text = captions.EMPTY_PROMPT
+        if w is not None and hole.any():
+            y, b, r_ = r[0], r[1] + r[0], r[2] + r[0]
+            rgb = np.stack([r_, (y - 0.299 * r_ - 0.114 * b) / 0.587, b], -1)
+            at = w[0] + (w[1] - w[0]) * float(np.nonzero(hole)[0].mean() + 0.5) / len(hole)
+            found = captions.describe(rgb, hole, np.exp(r[3]) - 0.006, at)
+            text = captions.caption(found, rng)
+        texts.append(text)
+    return ae.normalise(raw), small, ae.normalise(raw_masked), texts
 
 
 class Objective:
@@ -98,7 +98,9 @@ class Objective:
         x = torch.cat([noisy, mask, zm], 1).contiguous(memory_format=torch.channels_last)
         v = unet(x, t, ctx).sample.float()
         snr = a / (1 - a)
-        weight = snr.clamp(max=5) / (snr + 1)
+        # as min-SNR 5, but with full weight where noise is high: what is learnt there is
+        # which colours belong into the hole
+        weight = (snr.clamp(max=5) + 1) / (snr + 1)
         where = mask + outside * (1 - mask)
         per = ((v - target).square() * where).sum((1, 2, 3)) / (4 * where.sum((1, 2, 3)))
         return (per * weight.view(-1)).mean(), per
@@ -156,8 +158,7 @@ def main():
 
     # a fixed validation batch from the photographs kept aside
     vr = np.random.default_rng(7)
-    vx, vm, vt = draw(data.load(a.photos, data.held_out()), 64, 192, vr)
-    val = conditions(vx, vm)
+    *val, vt = conditions(*draw(data.load(a.photos, data.held_out()), 64, 192, vr), vr)
     vg = torch.Generator().manual_seed(3)
     vtime = torch.linspace(10, 990, 64).long()
     vnoise = torch.randn(val[0].shape, generator=vg)
@@ -194,8 +195,7 @@ def main():
         done = (time.time() - begin) / max(1.0, end - begin)
         lr = a.lr * min(1, (step + 1) / 150) * max(0.01, 0.5 + 0.5 * np.cos(np.pi * min(done, 1.0)))
         td = time.time()
-        x, m, ts = draw(photos, n, size, rng)
-        z, mask, zm = conditions(x, m)
+        z, mask, zm, ts = conditions(*draw(photos, n, size, rng), rng)
         t = (torch.rand(n) * 1000).long().clamp(max=999)
         td = time.time() - td
         with torch.autocast("cpu", torch.bfloat16):

@@ -17,7 +17,7 @@ def scheduler():
     return DPMSolverMultistepScheduler(
         num_train_timesteps=1000, **train_unet.BETAS, prediction_type="v_prediction",
         algorithm_type="dpmsolver++", solver_order=2, solver_type="midpoint",
-        timestep_spacing="trailing", steps_offset=0)
+        timestep_spacing="trailing", steps_offset=1)
 
 
 def main():

@@ -53,16 +53,21 @@ def main():
         dec = ((dec[0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).numpy().astype(np.uint8)
         cells = [np.where(m[..., None] > 0, 127, x).astype(np.uint8), x, dec]
         for sch in a.schedulers.split("|"):
+            steps, strength, start = a.steps, 1.0, ""
             if sch:
                 cls, *extra = sch.split(":")
                 kw = dict(e.split("=") for e in extra)
+                steps = int(kw.pop("steps", a.steps))
+                strength = float(kw.pop("strength", 1.0))
+                start = kw.pop("start", "")
                 kw = {k: (v == "true") if v in ("true", "false") else v for k, v in kw.items()}
                 pipe.scheduler = getattr(diffusers, cls).from_config(base, **kw)
             for prompt in a.prompts.split("|"):
                 for g in map(float, a.guidance.split(",")):
                     for seed in range(a.seeds):
-                        y = pipe(prompt, image=im, mask_image=mk, height=a.size, width=a.size,
-                                 num_inference_steps=a.steps, guidance_scale=g,
+                        first = Image.fromarray(cv2.inpaint(x, m, 5, cv2.INPAINT_TELEA)) if start else im
+                        y = pipe(prompt, image=first, strength=strength, mask_image=mk, height=a.size, width=a.size,
+                                 num_inference_steps=steps, guidance_scale=g,
                                  generator=torch.Generator().manual_seed(seed)).images[0]
                         cells.append(np.where(m[..., None] > 0, np.asarray(y), x))
         rows.append(np.concatenate(cells, 1))

@@ -120,16 +120,17 @@ def main():
         zin = z + torch.randn_like(z) * (torch.rand(len(z), 1, 1, 1) * 0.12)
         y = dec(zin).float()
         zy = ae.code(y)
-        losses = {"l1": (y - x).abs().mean(), "code": F.smooth_l1_loss(zy, z, beta=0.1)}
+        losses = {"l1": (y - x).abs().mean(), "code": F.smooth_l1_loss(zy[:, :3], z[:, :3], beta=0.1),
+                  "rough": F.smooth_l1_loss(zy[:, 3], z[:, 3], beta=0.5)}
         gx = lambda t: torch.cat([(t[..., 2:, 1:-1] - t[..., :-2, 1:-1]), (t[..., 1:-1, 2:] - t[..., 1:-1, :-2])], 1)
         losses["edge"] = (gx(y) - gx(x)).abs().mean()
-        total = losses["l1"] + 0.5 * losses["edge"] + 0.1 * losses["code"]
+        total = losses["l1"] + 0.5 * losses["edge"] + 0.1 * losses["code"] + 0.03 * losses["rough"]
         if a.phase == 2:
             fx, fy = feat(x), feat(y)
             losses["feat"] = sum((u - v).square().sum(1).mean() for u, v in zip(fx, fy)) / len(fx)
             disc.requires_grad_(False)
             losses["adv"] = -disc(y, z).mean()
-            total = 0.3 * losses["l1"] + 0.15 * losses["code"] + 0.25 * losses["feat"] + \
+            total = 0.3 * losses["l1"] + 0.15 * losses["code"] + 0.02 * losses["rough"] + 0.25 * losses["feat"] + \
                 a.adversarial * losses["adv"]
         opt.zero_grad()
         total.backward()

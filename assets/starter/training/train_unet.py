@@ -87,11 +87,19 @@ def conditions(x, m, where, rng):
     return ae.normalise(raw), small, ae.normalise(raw_masked), texts
 
 
+def draw_times(n):
+    """More of the high noise: few steps are meant to be taken, and the first decide
+    the colours."""
+    late = 999 * torch.rand(n).sqrt()
+    first = 930 + 70 * torch.rand(n)
+    return torch.where(torch.rand(n) < 0.3, first, late).long().clamp(0, 999)
+
+
 class Objective:
     def __init__(self):
         self.alphas = DDPMScheduler(num_train_timesteps=1000, **BETAS).alphas_cumprod
 
-    def __call__(self, unet, z, mask, zm, ctx, t, noise, outside=0.15):
+    def __call__(self, unet, z, mask, zm, ctx, t, noise, outside=0.1):
         a = self.alphas[t].view(-1, 1, 1, 1)
         noisy = a.sqrt() * z + (1 - a).sqrt() * noise
         target = a.sqrt() * noise - (1 - a).sqrt() * z
@@ -188,7 +196,7 @@ def main():
     stop = 0.0
     while stop == 0:
         k = np.random.default_rng(step).random()  # the same size in every process
-        size, n = (128, 64) if k < 0.45 else (192, 28) if k < 0.75 else (256, 16) if k < 0.95 else (384, 8)
+        size, n = (128, 64) if k < 0.35 else (192, 28) if k < 0.65 else (256, 16) if k < 0.9 else (384, 8)
         if a.bench:
             size, n = 192, 32
         n = max(1, round(n * a.scale / ranks))
@@ -196,7 +204,7 @@ def main():
         lr = a.lr * min(1, (step + 1) / 150) * max(0.01, 0.5 + 0.5 * np.cos(np.pi * min(done, 1.0)))
         td = time.time()
         z, mask, zm, ts = conditions(*draw(photos, n, size, rng), rng)
-        t = (torch.rand(n) * 1000).long().clamp(max=999)
+        t = draw_times(n)
         td = time.time() - td
         with torch.autocast("cpu", torch.bfloat16):
             loss, _ = objective(unet, z, mask, zm, encode(ts), t, torch.randn_like(z))

@@ -4,19 +4,19 @@ import json
 import os
 
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler
 
 import autoencoder as ae
 import tokenizer as tok
 import train_unet
 
-RECOMMENDED = {"steps": 12, "guidance_scale": 3.0, "size": 256}
+RECOMMENDED = {"steps": 4, "guidance_scale": 2.5, "size": 256}
 
 
 def scheduler():
-    return DPMSolverMultistepScheduler(
+    return DDIMScheduler(
         num_train_timesteps=1000, **train_unet.BETAS, prediction_type="v_prediction",
-        algorithm_type="dpmsolver++", solver_order=2, solver_type="midpoint",
+        clip_sample=False, set_alpha_to_one=True,
         timestep_spacing="trailing", steps_offset=1)
 
 
@@ -57,7 +57,7 @@ def main():
             "_class_name": "StableDiffusionInpaintPipeline", "_diffusers_version": "0.42.1",
             "feature_extractor": [None, None], "image_encoder": [None, None],
             "requires_safety_checker": False, "safety_checker": [None, None],
-            "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+            "scheduler": ["diffusers", "DDIMScheduler"],
             "text_encoder": ["transformers", "CLIPTextModel"],
             "tokenizer": ["transformers", "CLIPTokenizer"],
             "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}, f, indent=2)

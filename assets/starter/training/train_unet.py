@@ -46,7 +46,7 @@ def new_text(vocab):
         attn_implementation="sdpa"))
 
 
-def draw(photos, n, size, rng, paste=0.12, drop=0.35):
+def draw(photos, n, size, rng, paste=0.06, drop=0.5):
     """n samples: pictures, masks, and the pictures' place if they are to be captioned.
 
     In a share `paste` of them the hole shows a piece of another photograph, named

@@ -174,6 +174,23 @@ fn unusual_settings_are_heeded() {
 }
 
 #[test]
+fn half_precision_comes_close() {
+    let numbers = numbers("networks.safetensors");
+    let folder = component("inpaint-pndm", "unet");
+    let config = UNetConfig::open(&folder.join("config.json")).unwrap();
+    let weights =
+        Weights::open(&folder, DType::F16, &Device::Cpu, |_| ControlFlow::Continue(())).unwrap();
+    let unet = UNet2DConditionModel::load(config, &weights).unwrap();
+    let conditioning =
+        Conditioning { encoder_hidden_states: &numbers["inpaint-pndm.text"], timestep_cond: None };
+    let got = unet.forward(&numbers["inpaint-pndm.sample"], 999.0, conditioning).unwrap();
+    assert_eq!(got.dtype(), DType::F16);
+    let got = got.to_dtype(DType::F32).unwrap();
+    let difference = difference(&got, &numbers["inpaint-pndm.unet_2"]);
+    assert!((1e-6..1e-2).contains(&difference), "{difference:e}");
+}
+
+#[test]
 fn wrong_inputs_are_errors() {
     let unet = unet(&component("inpaint-pndm", "unet"));
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
@@ -192,7 +209,7 @@ fn wrong_inputs_are_errors() {
         assert!(forward(&sample, &text).is_err(), "{sample:?} {text:?}");
     }
     let vae = autoencoder(&component("inpaint-pndm", "vae"));
-    let text = vae.encode(&zeros(&[1, 3, 36, 32])).unwrap_err().to_string();
+    let text = vae.encode_moments(&zeros(&[1, 3, 36, 32])).unwrap_err().to_string();
     assert!(text.contains("32x36") && text.contains('8'), "{text}");
     let encoder = text_encoder(&component("inpaint-pndm", "text_encoder"));
     assert!(encoder.encode(&[vec![1; 78]], None).is_err());

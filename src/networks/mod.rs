@@ -23,7 +23,7 @@ pub mod tokenizer;
 pub mod unet;
 pub mod weights;
 
-pub use autoencoder::{AutoencoderConfig, AutoencoderKl, DiagonalGaussian};
+pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
 pub use clip::{ClipTextConfig, ClipTextModel, TextOutput};
 pub use error::{NetworkError, Result};
 pub use tokenizer::{ClipTokenizer, TokenCount};

@@ -2,12 +2,11 @@
 
 mod blocks;
 mod config;
-mod posterior;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 
 use self::blocks::{Decoder, Encoder};
-pub use self::{config::AutoencoderConfig, posterior::DiagonalGaussian};
+pub use self::config::AutoencoderConfig;
 use super::{Result as LoadResult, Weights, layers::Conv2d};
 
 /// See the module.
@@ -48,16 +47,11 @@ impl AutoencoderKl {
         self.dtype
     }
 
-    /// A picture [B, 3, H, W] in [-1, 1] to a distribution of latents [B, C, H / 8, W / 8], not
-    /// yet multiplied by the scaling factor.
+    /// A picture [B, 3, H, W] in [-1, 1] to a normal distribution over latents, not yet multiplied
+    /// by the scaling factor: [B, 2 C, H / 8, W / 8], means, then logarithms of variances.
     ///
     /// # Errors
     /// If the size is no multiple of [`AutoencoderConfig::downsampling`].
-    pub fn encode(&self, picture: &Tensor) -> Result<DiagonalGaussian> {
-        DiagonalGaussian::from_moments(&self.encode_moments(picture)?)
-    }
-
-    /// The encoder's own output [B, 2 C, h, w]: means, then logarithms of variances.
     pub fn encode_moments(&self, picture: &Tensor) -> Result<Tensor> {
         let (_, channels, height, width) = picture.dims4()?;
         if channels != self.config.in_channels {

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Module, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::numeric;
+use super::{numeric, storage::numbers};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -80,10 +80,7 @@ impl CustomOp1 for Geglu {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("geglu: not contiguous")
-        };
-        let x = &storage.as_slice::<f32>()?[start..end];
+        let x = numbers(self.name(), storage, layout)?;
         let mut dims = layout.dims().to_vec();
         let Some(last) = dims.last_mut().filter(|last| **last > 0 && **last % 2 == 0) else {
             bail!("geglu: the last dimension of {:?} is not even", layout.dims())

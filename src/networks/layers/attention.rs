@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::{
     numeric,
     product::{Layout as Matrix, product},
+    storage::numbers,
 };
 
 const CPU_SCRATCH: usize = 64 << 20;
@@ -247,18 +248,11 @@ impl CustomOp3 for CpuAttention {
     ) -> Result<(CpuStorage, Shape)> {
         let AttentionShape { batch, queries, heads, value_width, .. } = self.shape;
         let out = self.run(
-            contiguous(query, query_layout)?,
-            contiguous(key, key_layout)?,
-            contiguous(value, value_layout)?,
+            numbers(self.name(), query, query_layout)?,
+            numbers(self.name(), key, key_layout)?,
+            numbers(self.name(), value, value_layout)?,
         );
         Ok((CpuStorage::F32(out), (batch, queries, heads * value_width).into()))
-    }
-}
-
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("attention: not contiguous"),
     }
 }
 

@@ -10,6 +10,7 @@ mod numeric;
 mod product;
 mod resample;
 mod resnet;
+mod storage;
 mod timestep;
 
 pub use activation::{Activation, geglu};

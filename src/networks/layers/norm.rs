@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Module, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{Activation, numeric};
+use super::{Activation, numeric, storage::numbers};
 use crate::networks::{Result as LoadResult, Weights};
 
 /// Normalises groups of neighbouring channels of [B, C, ...].
@@ -166,13 +166,6 @@ fn map(out: &mut [f32], x: &[f32], f: impl Fn(f32) -> f32) {
     }
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("normalise: not contiguous"),
-    }
-}
-
 impl CustomOp3 for Normalise {
     fn name(&self) -> &'static str {
         "normalise"
@@ -188,10 +181,10 @@ impl CustomOp3 for Normalise {
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let dims = x_layout.dims();
-        let x = contiguous(x, x_layout)?;
+        let x = numbers(self.name(), x, x_layout)?;
         let affine = Affine {
-            weight: contiguous(weight, weight_layout)?,
-            bias: contiguous(bias, bias_layout)?,
+            weight: numbers(self.name(), weight, weight_layout)?,
+            bias: numbers(self.name(), bias, bias_layout)?,
         };
         let width = match self.kind {
             Kind::Groups(groups) if dims.len() < 2 || !dims[1].is_multiple_of(groups) => {

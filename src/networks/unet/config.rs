@@ -13,8 +13,6 @@ use crate::networks::{
 /// Everything about a U-Net but its weights.
 #[derive(Clone, Debug)]
 pub struct UNetConfig {
-    /// Height and width of the latents that the model was trained on.
-    pub sample_size: Option<(usize, usize)>,
     /// 4 for plain models, 9 for those made for inpainting (latents, mask, masked picture).
     pub in_channels: usize,
     pub out_channels: usize,
@@ -88,7 +86,6 @@ impl UNetConfig {
         let levels = levels(&mut json)?;
         let time = TimeConfig::read(&mut json, levels[0].channels)?;
         let config = Self {
-            sample_size: sample_size(&mut json)?,
             in_channels: json.take_positive("in_channels", 4)?,
             out_channels: json.take_positive("out_channels", 4)?,
             center_input_sample: json.take("center_input_sample", false)?,
@@ -224,16 +221,6 @@ fn block_types(
     }
 }
 
-fn sample_size(json: &mut ConfigReader) -> Result<Option<(usize, usize)>> {
-    match json.take::<Option<OneOrMany<usize>>>("sample_size", None)? {
-        None => Ok(None),
-        Some(size) => match size.spread(2).as_deref() {
-            Some(&[height, width]) => Ok(Some((height, width))),
-            _ => Err(json.error("sample_size", "needs a height and a width")),
-        },
-    }
-}
-
 fn mid_block(json: &mut ConfigReader) -> Result<MidBlock> {
     let key = "mid_block_type";
     let name: Option<String> = json.take(key, Some("UNetMidBlock2DCrossAttn".to_owned()))?;
@@ -291,7 +278,12 @@ fn refuse(json: &mut ConfigReader) -> Result<()> {
     json.only("resnet_out_scale_factor", json!(1.0))?;
     json.only("resnet_pre_temb_non_linearity", json!(false))?;
     json.only("resnet_skip_time_act", json!(false))?;
-    json.ignore(&["addition_embed_type_num_heads", "dropout", "mid_block_only_cross_attention"]);
+    json.ignore(&[
+        "addition_embed_type_num_heads",
+        "dropout",
+        "mid_block_only_cross_attention",
+        "sample_size",
+    ]);
     Ok(())
 }
 
@@ -328,7 +320,6 @@ mod tests {
         assert!(!config.levels[1].up_attention && config.levels[1].down_attention);
         assert_eq!(config.levels[1].heads, 4);
         assert_eq!(config.mid_block, MidBlock::None);
-        assert_eq!(config.sample_size, Some((8, 12)));
     }
 
     #[test]

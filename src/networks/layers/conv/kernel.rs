@@ -7,7 +7,10 @@
 use candle_core::{CpuStorage, CustomOp3, Layout as TensorLayout, Result, Shape, bail};
 use rayon::prelude::*;
 
-use crate::networks::layers::product::{Layout, product_at};
+use crate::networks::layers::{
+    product::{Layout, product_at},
+    storage::numbers,
+};
 
 /// Numbers in a task's columns: 1 MiB, which a core's cache holds.
 const COLUMNS: usize = 1 << 18;
@@ -222,13 +225,6 @@ fn run(geometry: &Geometry, operands: &Operands<'_>, task: &Task, output: Output
     }
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &TensorLayout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("convolution: not contiguous"),
-    }
-}
-
 impl CustomOp3 for Convolve {
     fn name(&self) -> &'static str {
         "convolve"
@@ -246,9 +242,9 @@ impl CustomOp3 for Convolve {
         let geometry =
             Geometry::new(x_layout.dims(), weight_layout.dims(), bias_layout.dims(), self)?;
         let operands = Operands {
-            x: contiguous(x, x_layout)?,
-            weight: contiguous(weight, weight_layout)?,
-            bias: contiguous(bias, bias_layout)?,
+            x: numbers(self.name(), x, x_layout)?,
+            weight: numbers(self.name(), weight, weight_layout)?,
+            bias: numbers(self.name(), bias, bias_layout)?,
         };
         let out = convolve(&geometry, &operands);
         let shape =

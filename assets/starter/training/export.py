@@ -44,6 +44,12 @@ def main():
             q.copy_(e)
     unet.to(dtype).save_pretrained(join("unet"))
     text.to(dtype).save_pretrained(join("text_encoder"))
+    path = join("text_encoder", "config.json")
+    with open(path) as f:
+        config = json.load(f) | {"dtype": "float32"}  # so that loading without a dtype is float32 throughout
+    with open(path, "w") as f:
+        json.dump(config, f, indent=2)
+        f.write("\n")
     scheduler().save_pretrained(join("scheduler"))
     path = join("scheduler", "scheduler_config.json")
     with open(path) as f:

@@ -9,6 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How the model was made and judged: not needed to run it.
+const LEFT_OUT: [&str; 2] = ["training", "gate"];
+
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let folder = root.join("assets/starter");
@@ -35,6 +38,9 @@ fn main() -> io::Result<()> {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        if LEFT_OUT.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, files)?;
         } else {

@@ -68,8 +68,7 @@ impl Failure {
 
 /// A command that runs without a window and shows what the program does.
 pub fn sample_command() -> String {
-    "overpaint fill assets/sample/reef.jpg --mask assets/sample/reef-mask.png --prompt \"a reef\" \
-     --output filled.png"
+    "overpaint fill assets/sample/reef.jpg --mask assets/sample/reef-mask.png --output filled.png"
         .into()
 }
 

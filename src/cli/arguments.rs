@@ -133,7 +133,8 @@ pub struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Picture")]
 pub struct Settings {
-    /// A model's id, or a folder in diffusers layout [default: starter]
+    /// A model's id, or a folder in diffusers layout [default: content-aware for a fill without a
+    /// prompt, otherwise starter]
     #[arg(long, value_name = "ID|FOLDER")]
     pub model: Option<String>,
     /// What should be there [default: empty]

@@ -68,7 +68,7 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
     request.exact |= common.exact;
     set(&mut request.model, settings.model.clone());
     if request.model.is_empty() {
-        request.model = catalog::default_id().into();
+        request.model = default_model(&request, settings.prompt.is_some()).into();
     }
     if common.request.is_none() {
         recommend(&mut request)?;
@@ -77,6 +77,17 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
     set(&mut request.device, common.machine.device);
     request.dtype = common.machine.dtype.or(request.dtype);
     Ok(request)
+}
+
+/// The model where nobody names one. The default fill reads no words and draws nothing new, so a
+/// prompt, or a task that is not a fill, takes the built-in model that does.
+fn default_model(request: &Request, has_prompt: bool) -> &'static str {
+    let wants_words = has_prompt || !request.prompt.is_empty();
+    if request.task == Task::Fill && !request.exact && !wants_words {
+        catalog::default_id()
+    } else {
+        catalog::STARTER
+    }
 }
 
 /// Steps and guidance where nobody names them: the reference's, the model's or the program's own.

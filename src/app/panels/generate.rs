@@ -84,6 +84,21 @@ fn model(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) 
         let about = RichText::new(&choice.about).small().color(theme::TEXT_QUIET);
         ui.add(egui::Label::new(about).wrap());
     }
+    offer_prompting_model(ui, view, commands);
+}
+
+/// A fill that reads no prompt leaves the prompt greyed out; this says how to get one.
+fn offer_prompting_model(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
+    let current = view.models.iter().find(|m| m.id == view.settings.model);
+    if current.is_none_or(|m| m.diffuses) {
+        return;
+    }
+    if let Some(other) = view.models.iter().find(|m| m.diffuses) {
+        let offer = format!("Use {} to write a prompt", other.label);
+        if ui.link(RichText::new(offer).small()).on_hover_text(&other.about).clicked() {
+            commands.push(Command::UseModel(other.id.clone()));
+        }
+    }
 }
 
 fn prompts(ui: &mut Ui, settings: &mut Settings) {

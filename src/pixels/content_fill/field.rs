@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::{
     level::{Kind, Level, PATCH},
     random::Random,
+    usage,
 };
 
 /// Rows that one task scans. Fixed, so that the result does not depend on the number of threads.
@@ -95,14 +96,17 @@ impl Field {
     }
 
     /// One scan: each patch tries its neighbours' shifts, then random sources within ever
-    /// smaller windows, at most `reach` pixels away. Odd scans run backwards.
+    /// smaller windows, at most `reach` pixels away. Odd scans run backwards. Sources that were used
+    /// again and again before this scan cost more than their distance.
     pub(super) fn search(&mut self, level: &Level, scan: u64, reach: usize, seed: u64) {
         let before = self.matches.clone();
+        let penalties = usage::penalties(level, &before);
         let (x0, y0, width) = (self.x, self.y, self.width);
         self.matches.par_chunks_mut(BAND * width).enumerate().for_each(|(band, matches)| {
             let mut task = Scan {
                 level,
                 before: &before,
+                penalties: &penalties,
                 first: band * BAND * width,
                 matches,
                 origin: (x0, y0),
@@ -121,6 +125,8 @@ struct Scan<'a> {
     level: &'a Level,
     /// The whole field before this scan, for neighbours in other bands.
     before: &'a [Match],
+    /// By source patch, what its use costs on top of its distance.
+    penalties: &'a [u32],
     /// Index of this band's first match in the field.
     first: usize,
     matches: &'a mut [Match],
@@ -198,8 +204,11 @@ impl Scan<'_> {
         if !level.is_source_patch[source] || source == best.source as usize {
             return;
         }
-        let distance = level.distance(corner, source, best.distance);
-        if distance < best.distance {
+        let penalty = self.penalties[source];
+        let cost = best.distance.saturating_add(self.penalties[best.source as usize]);
+        let Some(limit) = cost.checked_sub(penalty) else { return };
+        let distance = level.distance(corner, source, limit);
+        if distance < limit {
             *best = Match { source: source as u32, distance };
         }
     }

@@ -1,6 +1,6 @@
 //! One level of the pyramid that a fill works on.
 
-use super::push_pull::Scattered;
+use super::{contrast, push_pull::Scattered};
 use crate::{
     geometry::Extent,
     pixels::{Mask, Picture, color::lab_from_srgb},
@@ -30,7 +30,7 @@ pub(super) struct Level {
     pub(super) kinds: Vec<Kind>,
     /// sRGB; in the hole, the fill as it stands.
     pub(super) rgb: Vec<[u8; 3]>,
-    /// Lab of `rgb`, the fourth always 0 (it keeps a pixel at 8 bytes).
+    /// Lab of `rgb`, and as fourth the local contrast; in the hole, that of its surroundings.
     pub(super) lab: Vec<[i16; 4]>,
     /// By top-left corner: the patch lies inside the picture and holds sources alone.
     pub(super) is_source_patch: Vec<bool>,
@@ -61,7 +61,8 @@ impl Level {
 
     fn from_parts(extent: Extent, kinds: Vec<Kind>, rgb: Vec<[u8; 3]>) -> Self {
         let (width, height) = (extent.width as usize, extent.height as usize);
-        let lab = rgb.iter().map(|&c| quantised_lab(c)).collect();
+        let mut lab: Vec<_> = rgb.iter().map(|&c| quantised_lab(c)).collect();
+        contrast::guide(&mut lab, width, height, &kinds);
         let is_source_patch = source_patches(width, height, &kinds);
         let source_patches =
             (0..kinds.len()).filter(|&i| is_source_patch[i]).map(|i| i as u32).collect();
@@ -123,7 +124,8 @@ impl Level {
 
     pub(super) fn set(&mut self, i: usize, rgb: [u8; 3]) {
         self.rgb[i] = rgb;
-        self.lab[i] = quantised_lab(rgb);
+        let [l, a, b, _] = quantised_lab(rgb);
+        self.lab[i][..3].copy_from_slice(&[l, a, b]);
     }
 
     /// Half the hole's greatest width, in pixels.
@@ -131,7 +133,7 @@ impl Level {
         self.depth.iter().copied().max().unwrap_or(0)
     }
 
-    /// Sum of squared Lab differences of a patch and a source patch, by their corners; stops early
+    /// Sum of squared Lab and contrast differences of a patch and a source patch, by their corners; stops early
     /// once past `limit`, so a result above it is only a lower bound.
     pub(super) fn distance(&self, patch: usize, source: usize, limit: u32) -> u32 {
         if !self.unknown.is_empty() {

@@ -5,12 +5,18 @@
 //! that touches the hole the source patch most like it, then let all patches over a pixel vote on
 //! its colour. From level to level the shifts are carried over, not the colours, so that every
 //! level has its own full detail.
+//!
+//! Two things keep the search from settling on a few flat patches, which are never far from a
+//! voted and so somewhat blurred target: local contrast is a feature of its own, continued into
+//! the hole from around it, and using one source again and again has a price.
 
+mod contrast;
 mod field;
 mod level;
 mod push_pull;
 mod random;
 mod seams;
+mod usage;
 mod vote;
 
 #[cfg(test)]

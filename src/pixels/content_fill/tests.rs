@@ -180,3 +180,48 @@ fn a_smooth_fill_continues_a_gradient_and_keeps_the_rest() {
         assert!(got.iter().zip(wanted).all(|(g, w)| g.abs_diff(*w) <= tolerance), "{i} {got:?}");
     }
 }
+
+/// Mean absolute difference between horizontal neighbours, where both lie within `bounds`.
+fn grain(picture: &Picture, bounds: Bounds) -> f32 {
+    let mut sum = 0;
+    for y in bounds.y..bounds.bottom() {
+        for x in bounds.x..bounds.right() - 1 {
+            let at = |x: i32| picture.pixel(x as u32, y as u32)[1];
+            sum += u32::from(at(x).abs_diff(at(x + 1)));
+        }
+    }
+    sum as f32 / (bounds.height as i32 * (bounds.width as i32 - 1)) as f32
+}
+
+#[test]
+fn grain_is_not_filled_with_the_one_flat_patch_there_is() {
+    let extent = Extent::new(144, 128);
+    let flat = Bounds::new(8, 8, 26, 26);
+    let mut random = random::Random::new(11, [0; 3]);
+    let mut picture = Picture::new(extent);
+    for (i, p) in picture.bytes_mut().chunks_exact_mut(4).enumerate() {
+        let (x, y) = (i as i32 % 144, i as i32 / 144);
+        let within = (flat.x..flat.right()).contains(&x) && (flat.y..flat.bottom()).contains(&y);
+        // The flat patch has the grain's mean, as a blurred fill has.
+        let light = if within { 130 } else { 90 + random.below(81) as u8 };
+        p.copy_from_slice(&[light, light, light, 255]);
+    }
+    let bounds = Bounds::new(56, 44, 46, 44);
+    let mask = hole(extent, bounds);
+    let filled = fill(&spoiled(&picture, &mask), &mask, 0).unwrap();
+    let (got, wanted) = (grain(&filled, bounds), grain(&picture, bounds));
+    assert!(got > 0.6 * wanted, "grain {got} in the hole, {wanted} around it");
+}
+
+#[test]
+fn only_repeated_use_of_a_source_costs_more() {
+    let extent = Extent::new(60, 40);
+    let level = Level::new(&stripes(extent), &hole(extent, Bounds::new(4, 4, 12, 12)));
+    let matches = |source: &dyn Fn(u32) -> u32| -> Vec<field::Match> {
+        (0..100).map(|i| field::Match { source: source(i), distance: 1000 }).collect()
+    };
+    let copied_once = matches(&|i| (20 + i / 10) * 60 + 30 + i % 10);
+    assert!(usage::penalties(&level, &copied_once).iter().all(|&p| p == 0));
+    let repeated = usage::penalties(&level, &matches(&|_| 20 * 60 + 30));
+    assert!(repeated[20 * 60 + 30] > 400 && repeated[10 * 60 + 30] == 0);
+}

@@ -9,14 +9,14 @@ use crate::networks::{Result as LoadResult, Weights};
 pub struct Linear(candle_nn::Linear);
 
 impl Linear {
-    /// `weight` [outputs, inputs] and `bias` [outputs].
+    /// `weight` is outputs x inputs, `bias` has one number an output.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> LoadResult<Self> {
         let bias = weights.get(outputs, "bias")?;
         let weight = weights.get((outputs, inputs), "weight")?;
         Ok(Self(candle_nn::Linear::new(weight, Some(bias))))
     }
 
-    /// `weight` [outputs, inputs] alone.
+    /// Without a bias.
     pub fn load_no_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> LoadResult<Self> {
         let weight = weights.get((outputs, inputs), "weight")?;
         Ok(Self(candle_nn::Linear::new(weight, None)))

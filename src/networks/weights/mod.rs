@@ -63,11 +63,6 @@ impl<'a> Weights<'a> {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 
-    /// Whether there is a tensor of this name here.
-    pub fn contains(&self, name: &str) -> bool {
-        self.store.contains(&self.key(name))
-    }
-
     /// The tensor `name` here. A 1x1 convolution may stand for a linear layer, and the reverse.
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         self.store.load(&self.key(name), &shape.into(), self.dtype, &self.device)
@@ -110,7 +105,6 @@ mod tests {
         let stored = tensor(&[1.5, -2.0]).to_dtype(DType::F16).unwrap();
         let folder = folder(&[("block.0.weight", stored)]);
         let weights = open(&folder, DType::F32).unwrap().pp("block.0");
-        assert!(weights.contains("weight") && !weights.contains("bias"));
         let got = weights.get(2, "weight").unwrap();
         assert_eq!(got.to_vec1::<f32>().unwrap(), [1.5, -2.0]);
         assert_eq!(weights.get((2, 1, 1), "weight").unwrap().dims(), [2, 1, 1]);

@@ -45,10 +45,6 @@ impl<'a> Store<'a> {
         Ok(Self { files, routes, total, done: Cell::new(0), progress: RefCell::new(progress) })
     }
 
-    pub fn contains(&self, key: &str) -> bool {
-        self.find(key).is_some()
-    }
-
     /// The file and the name in it under which `key` is stored.
     fn find(&self, key: &str) -> Option<(usize, String)> {
         std::iter::once(key.to_owned())

@@ -37,9 +37,9 @@ fn box_means(values: &[u32], width: usize, height: usize) -> Vec<f32> {
     let mut across = vec![0; values.len()];
     for (row, out) in values.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
         let mut sum: u32 = row[..HALF.min(width)].iter().sum();
-        for x in 0..width {
+        for (x, window) in out.iter_mut().enumerate() {
             sum += row.get(x + HALF).copied().unwrap_or(0);
-            out[x] = sum;
+            *window = sum;
             sum -= x.checked_sub(HALF).map_or(0, |x| row[x]);
         }
     }

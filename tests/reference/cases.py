@@ -210,6 +210,23 @@ CASES |= {
     "clip-sample-ddim": generate(
         "base-v", scheduler="DDIM", scheduler_option={"clip_sample": True, "clip_sample_range": 0.8}
     ),
+    # The less used classes.
+    "kdpm2-karras": fill("inpaint-pndm", scheduler="KDPM2", scheduler_option={"use_karras_sigmas": True}),
+    "kdpm2-part": transform("base-sharded", scheduler="KDPM2"),
+    "kdpm2-a-v": generate(
+        "base-v", scheduler="KDPM2Ancestral", scheduler_option={"timestep_spacing": "trailing"}
+    ),
+    "kdpm2-a-part": fill("base-sharded", scheduler="KDPM2Ancestral", strength=0.7, num_inference_steps=6),
+    "lms-v": generate("base-v", scheduler="LMS", num_inference_steps=7),
+    "lms-part-karras": transform(
+        "base-sharded", scheduler="LMS", num_inference_steps=9, scheduler_option={"use_karras_sigmas": True}
+    ),
+    "ddpm": fill("inpaint-pndm", scheduler="DDPM", scheduler_option={"clip_sample": False}),
+    "ddpm-large": generate(
+        "base-v",
+        scheduler="DDPM",
+        scheduler_option={"variance_type": "fixed_large", "timestep_spacing": "trailing", "clip_sample": False},
+    ),
     # The scheduler file of inpaint-fp16 says steps_offset 0, which the pipeline corrects to 1.
     "from-config-offset": fill("inpaint-fp16", scheduler="Euler"),
     # Over another model's file PNDM falls back on its own default, which runs Runge-Kutta steps first.

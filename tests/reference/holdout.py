@@ -40,6 +40,10 @@ SCHEDULERS = [
     "UniPC",
     "Heun",
     "LCM",
+    "KDPM2",
+    "KDPM2Ancestral",
+    "LMS",
+    "DDPM",
 ]
 
 
@@ -70,15 +74,17 @@ def random_settings(rng: random.Random, spec: models.Spec, folder: Path) -> dict
     options = {}
     if scheduler:
         settings["scheduler"] = scheduler
-    spaced = scheduler in ("DDIM", "PNDM", "Euler", "EulerAncestral", "DPMSolverMultistep", "UniPC", "Heun")
+    spaced = scheduler not in (None, "LCM")
     if spaced and rng.random() < 0.5:
         options["timestep_spacing"] = rng.choice(["leading", "trailing", "linspace"])
-    if scheduler in ("Euler", "DPMSolverMultistep", "UniPC", "Heun") and rng.random() < 0.4:
+    if scheduler not in (None, "LCM", "DDIM", "DDPM", "PNDM", "EulerAncestral") and rng.random() < 0.4:
         options[rng.choice(["use_karras_sigmas", "use_karras_sigmas", "use_exponential_sigmas"])] = True
     if scheduler == "DPMSolverMultistep" and rng.random() < 0.4:
         options["solver_order"] = rng.choice([1, 2, 3])
     if scheduler == "PNDM":
         options["skip_prk_steps"] = True
+    if scheduler == "DDPM":
+        options["clip_sample"] = False
     if scheduler == "DDIM":
         # Clipping to the unit range multiplies rounding by hundreds on such models.
         options["clip_sample"] = False

@@ -21,6 +21,11 @@ impl Alphas {
         Ok(Self { train, last })
     }
 
+    /// For a class that always ends at the clean picture.
+    pub fn up_to_one(train: TrainSchedule) -> Self {
+        Self { train: train.alphas_cumprod, last: 1.0 }
+    }
+
     /// `num_train_timesteps`.
     pub fn len(&self) -> usize {
         self.train.len()

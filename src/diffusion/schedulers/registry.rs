@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    PipelineKind, Scheduler, SchedulerConfig, config::Reader, ddim::Ddim,
+    PipelineKind, Scheduler, SchedulerConfig, config::Reader, ddim::Ddim, ddpm::Ddpm,
     dpm_solver_multistep::DpmSolverMultistep, euler::Euler, euler_ancestral::EulerAncestral,
-    heun::Heun, lcm::Lcm, pndm::Pndm, unipc_multistep::UniPcMultistep,
+    heun::Heun, kdpm2::Kdpm2, kdpm2_ancestral::Kdpm2Ancestral, lcm::Lcm, lms::Lms, pndm::Pndm,
+    unipc_multistep::UniPcMultistep,
 };
 use crate::diffusion::{Error, Result};
 
@@ -103,6 +104,18 @@ pub const ALL: &[SchedulerInfo] = &[
     ),
     info("heun", "Heun", Heun::CLASS, &[], "Exact; each step costs two"),
     info("heun karras", "Heun Karras", Heun::CLASS, &[KARRAS], "Heun, more steps at the end"),
+    info("dpm2", "DPM2", Kdpm2::CLASS, &[], "Exact; each step costs two"),
+    info("dpm2 karras", "DPM2 Karras", Kdpm2::CLASS, &[KARRAS], "DPM2, more steps at the end"),
+    info("dpm2 a", "DPM2 ancestral", Kdpm2Ancestral::CLASS, &[], "Lively; each step costs two"),
+    info(
+        "dpm2 a karras",
+        "DPM2 ancestral Karras",
+        Kdpm2Ancestral::CLASS,
+        &[KARRAS],
+        "DPM2 ancestral, more steps at the end",
+    ),
+    info("lms", "LMS", Lms::CLASS, &[], "Looks back on four steps; 30 steps or more"),
+    info("lms karras", "LMS Karras", Lms::CLASS, &[KARRAS], "LMS, more steps at the end"),
     info("ddim", "DDIM", Ddim::CLASS, &[], "The classic; 50 steps, noise by eta"),
     info(
         "plms",
@@ -118,22 +131,14 @@ pub const ALL: &[SchedulerInfo] = &[
         &[],
         "PLMS; warmed up with Runge-Kutta steps where the model asks for it",
     ),
+    info("ddpm", "DDPM", Ddpm::CLASS, &[], "As models are trained; 100 steps or more"),
     info("lcm", "LCM", Lcm::CLASS, &[], "Only for LCM models: 4 to 8 steps, guidance 1 to 2"),
 ];
 
 /// Names that the field knows, but this program does not have.
 const NOT_YET: &[&str] = &[
-    "ddpm",
     "deis",
     "deismultistep",
-    "lms",
-    "lmsdiscrete",
-    "kdpm2",
-    "kdpm2ancestral",
-    "kdpm2discrete",
-    "kdpm2ancestraldiscrete",
-    "dpm2",
-    "dpm2a",
     "dpm++sde",
     "dpm++2s",
     "dpm++2sa",
@@ -159,6 +164,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("dpmpp2msdekarras", "dpm++ 2m sde karras"),
     ("dpm++", "dpm++ 2m"),
     ("eulerancestral", "euler a"),
+    ("kdpm2", "dpm2"),
+    ("kdpm2ancestral", "dpm2 a"),
+    ("dpm2ancestral", "dpm2 a"),
+    ("dpm2ancestralkarras", "dpm2 a karras"),
 ];
 
 /// The scheduler that a name means, if there is one.
@@ -250,6 +259,10 @@ fn construct(class: &str, reader: &mut Reader<'_>) -> Result<Box<dyn Scheduler>>
         UniPcMultistep::CLASS => Box::new(UniPcMultistep::new(reader)?),
         Heun::CLASS => Box::new(Heun::new(reader)?),
         Lcm::CLASS => Box::new(Lcm::new(reader)?),
+        Kdpm2::CLASS => Box::new(Kdpm2::new(reader)?),
+        Kdpm2Ancestral::CLASS => Box::new(Kdpm2Ancestral::new(reader)?),
+        Lms::CLASS => Box::new(Lms::new(reader)?),
+        Ddpm::CLASS => Box::new(Ddpm::new(reader)?),
         other => return Err(unknown(other)),
     })
 }

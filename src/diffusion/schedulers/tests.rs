@@ -142,7 +142,9 @@ fn every_listed_scheduler_builds_and_runs_by_all_its_names() {
         let mut scheduler =
             build(&sd1(), Some(info.id), &BTreeMap::new(), PipelineKind::TextToImage).unwrap();
         scheduler.set_timesteps(8).unwrap();
-        assert!(scheduler.timesteps().windows(2).all(|pair| pair[0] >= pair[1]), "{}", info.id);
+        // Whole steps fall; the midpoints of DPM2 ancestral may lie below the step's end.
+        let whole: Vec<_> = scheduler.timesteps().iter().step_by(scheduler.order()).collect();
+        assert!(whole.windows(2).all(|pair| pair[0] >= pair[1]), "{}", info.id);
         let class = scheduler.class_name();
         for name in [class.to_owned(), class.replace("Scheduler", "").to_lowercase()] {
             let again = build(&sd1(), Some(&name), &BTreeMap::new(), PipelineKind::Inpaint);

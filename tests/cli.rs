@@ -69,23 +69,26 @@ fn a_content_aware_fill_changes_the_hole_and_nothing_else() {
 
 /// A fresh machine, no options: the starter model where the source tree has it.
 #[test]
-fn the_built_in_model_fills_without_being_named() {
+fn without_a_name_a_prompt_takes_the_starter_and_none_the_content_aware_fill() {
     let folder = tempfile::tempdir().unwrap();
     let (image, mask) = (fixture("inputs/wide.png"), fixture("inputs/wide-disc.png"));
-    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/starter/model_index.json");
-    let expected = if starter.exists() { "starter" } else { "content-aware" };
-    let output = overpaint(folder.path())
-        .env("XDG_CACHE_HOME", folder.path())
-        .args(["fill", &image, "--mask", &mask, "--steps", "2", "--output", "out.png", "--json"])
-        .output()
-        .unwrap();
-    assert_done(&output);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["request"]["model"], expected);
-    let result = load_picture(&folder.path().join("out.png")).unwrap();
-    let original = load_picture(Path::new(&image)).unwrap();
-    let mask = load_mask(Path::new(&mask)).unwrap();
-    assert!(changed_inside(&original, &mask, &result) > 100);
+    for (words, expected) in [(&[][..], "content-aware"), (&["--prompt", "blue sky"], "starter")] {
+        let output = overpaint(folder.path())
+            .env("XDG_CACHE_HOME", folder.path())
+            .args(["fill", &image, "--mask", &mask, "--steps", "2", "--output", "out.png"])
+            .args(["--json", "--seed", "1"])
+            .args(words)
+            .output()
+            .unwrap();
+        assert_done(&output);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["request"]["model"], expected);
+        let result = load_picture(&folder.path().join("out.png")).unwrap();
+        let original = load_picture(Path::new(&image)).unwrap();
+        let mask = load_mask(Path::new(&mask)).unwrap();
+        // Also asserts that no byte outside the mask changed.
+        assert!(changed_inside(&original, &mask, &result) > 100);
+    }
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub fn list() -> Vec<Entry> {
         entries.push(Entry {
             id: STARTER.into(),
             name: "Starter".into(),
-            about: "Built in. Continues sky, water, foliage, sand and walls; draws no objects."
+            about: "Built in, small, lightly trained. Words steer colour and texture; draws no objects."
                 .into(),
             path: None,
             model: find(STARTER).map_err(|error| error.to_string()),

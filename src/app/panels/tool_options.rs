@@ -39,7 +39,7 @@ impl BrushSettings {
 }
 
 /// Of the line: the names, the numbers and the view buttons.
-const FIXED_WIDTH: f32 = 590.0;
+const FIXED_WIDTH: f32 = 625.0;
 /// A slider that is shorter than this is left out.
 const LEAST_SLIDER: f32 = 40.0;
 

@@ -21,7 +21,6 @@ pub enum Command {
     SaveAs,
     SaveTo(PathBuf),
     CopyPicture,
-    AskClose,
     CloseAnyway,
     // the mask and the history
     Undo,

@@ -12,7 +12,6 @@ impl App {
             Command::SaveAs => self.ask_for(Purpose::Save),
             Command::SaveTo(path) => self.save_to(path),
             Command::CopyPicture => self.copy_picture(ctx),
-            Command::AskClose => self.intend(ctx, Intent::Close),
             Command::CloseAnyway => self.close_anyway(ctx),
             Command::Undo => self.step_history(true),
             Command::Redo => self.step_history(false),

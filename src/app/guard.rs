@@ -125,8 +125,7 @@ impl Guard {
 impl App {
     /// Does what is intended, or asks first if it would lose changes.
     pub(super) fn intend(&mut self, ctx: &egui::Context, intent: Intent) {
-        let loses = self.document.as_ref().is_some_and(|d| d.is_modified() || d.staged().is_some());
-        if loses {
+        if self.has_something_to_lose() {
             self.guard.asking = Some(intent);
         } else {
             self.carry_out(ctx, intent);
@@ -157,13 +156,15 @@ impl App {
 
     /// The window's own close button goes through the same question.
     pub(super) fn watch_close_button(&mut self, ctx: &egui::Context) {
-        if ctx.input(|i| i.viewport().close_requested()) && !self.guard.closing {
-            let loses =
-                self.document.as_ref().is_some_and(|d| d.is_modified() || d.staged().is_some());
-            if loses {
-                ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
-                self.guard.asking = Some(Intent::Close);
-            }
+        let asked = ctx.input(|i| i.viewport().close_requested()) && !self.guard.closing;
+        if asked && self.has_something_to_lose() {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            self.guard.asking = Some(Intent::Close);
         }
+    }
+
+    /// Changes that no file has, or a result that was neither accepted nor discarded.
+    fn has_something_to_lose(&self) -> bool {
+        self.document.as_ref().is_some_and(|d| d.is_modified() || d.staged().is_some())
     }
 }

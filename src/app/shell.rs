@@ -149,10 +149,10 @@ impl App {
         let busy = self.canvas.is_drawing();
         self.canvas.release();
         if let Some(document) = &mut self.document {
-            let effects = self.brush_tool.cancel(document);
-            let effects_of_eraser = self.eraser_tool.cancel(document);
-            // Tiles carry versions: the renderer sees by itself what changed.
-            let _ = (effects, effects_of_eraser);
+            for tool in [&mut self.brush_tool, &mut self.eraser_tool] {
+                // Tiles carry versions: the renderer sees by itself what changed.
+                let _ = tool.cancel(document);
+            }
         }
         busy
     }

@@ -1,5 +1,7 @@
 //! One table of keys: the input reads it, tooltips and the help sheet show it.
 
+use std::sync::LazyLock;
+
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use super::commands::{Command, Tool};
@@ -18,9 +20,15 @@ const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
 /// How much a key changes the brush size.
 const SIZE_STEP: f32 = 1.15;
 
+/// The table, made once: every button asks it for its key in every frame.
+pub fn bindings() -> &'static [Binding] {
+    static TABLE: LazyLock<Vec<Binding>> = LazyLock::new(table);
+    &TABLE
+}
+
 /// Every key that stands for a command. Longer chords first, so that Ctrl+Shift+Z is not taken for
 /// Ctrl+Z.
-pub fn bindings() -> Vec<Binding> {
+fn table() -> Vec<Binding> {
     let row = |group, about, modifiers, key, command| Binding {
         group,
         about,
@@ -135,7 +143,7 @@ pub fn pressed(ctx: &egui::Context) -> Vec<Command> {
                 continue;
             }
             if input.consume_shortcut(&binding.shortcut) {
-                commands.push(binding.command);
+                commands.push(binding.command.clone());
             }
         }
     });

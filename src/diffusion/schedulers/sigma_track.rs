@@ -1,5 +1,5 @@
 //! The bookkeeping of schedulers that work in sigmas (latents = picture + sigma * noise): Euler,
-//! Euler ancestral, Heun.
+//! Euler ancestral, Heun, LMS and the KDPM2 pair.
 
 use candle_core::Tensor;
 

@@ -10,8 +10,8 @@ use std::{
 
 use candle_core::{DType, Device, Tensor};
 use overpaint::networks::{
-    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer, Conditioning,
-    UNet2DConditionModel, UNetConfig, Weights,
+    AddedConditions, AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel,
+    ClipTokenizer, Conditioning, Residuals, UNet2DConditionModel, UNetConfig, Weights,
 };
 use serde_json::Value;
 
@@ -23,6 +23,13 @@ fn fixtures() -> PathBuf {
 
 fn unusual() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/networks")
+}
+
+/// Of `tests/reference/conditions.py`.
+fn conditions() -> (PathBuf, HashMap<String, Tensor>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conditions");
+    let numbers = candle_core::safetensors::load(folder.join("numbers.safetensors"), &Device::Cpu);
+    (folder, numbers.unwrap())
 }
 
 fn component(model: &str, name: &str) -> PathBuf {
@@ -84,7 +91,7 @@ fn unets_predict_what_the_reference_predicts() {
         let (sample, text) =
             (&numbers[&format!("{model}.sample")], &numbers[&format!("{model}.text")]);
         for (i, timestep) in [1.0, 500.0, 999.0, 317.4375].into_iter().enumerate() {
-            let conditioning = Conditioning { encoder_hidden_states: text, timestep_cond: None };
+            let conditioning = Conditioning::new(text);
             let got = unet.forward(sample, timestep, conditioning).unwrap();
             let what = format!("{model}.unet_{i}");
             assert_close(&what, &got, &numbers[&what]);
@@ -153,8 +160,8 @@ fn unusual_settings_are_heeded() {
     for name in ["unet-scale-shift", "unet-uneven"] {
         let number = |part: &str| numbers.get(&format!("{name}.{part}"));
         let conditioning = Conditioning {
-            encoder_hidden_states: number("text").unwrap(),
             timestep_cond: number("condition"),
+            ..Conditioning::new(number("text").unwrap())
         };
         let unet = unet(&unusual().join(name));
         let got = unet.forward(number("sample").unwrap(), 721.25, conditioning).unwrap();
@@ -174,6 +181,60 @@ fn unusual_settings_are_heeded() {
 }
 
 #[test]
+fn added_conditions_and_residuals_are_the_reference_s() {
+    let (folder, numbers) = conditions();
+    let unet = unet(&folder.join("unet-text-time"));
+    let number = |name: &str| numbers[name].clone();
+    let added = AddedConditions {
+        text_embeds: Some(number("text_embeds")),
+        time_ids: Some(number("time_ids")),
+    };
+    let text = number("text");
+    let with = |added, residuals| {
+        let conditioning = Conditioning { added, residuals, ..Conditioning::new(&text) };
+        unet.forward(&numbers["sample"], 317.4375, conditioning)
+    };
+    let plain = with(Some(&added), None).unwrap();
+    assert_close("text and times", &plain, &numbers["output"]);
+    let down = (0..4).map(|i| number(&format!("down_{i}"))).collect();
+    let residuals = Residuals { down, mid: number("mid") };
+    let controlled = with(Some(&added), Some(&residuals)).unwrap();
+    assert_close("residuals", &controlled, &numbers["controlled"]);
+    assert!(difference(&controlled, &plain) > 0.05, "residuals count");
+
+    let other =
+        AddedConditions { time_ids: Some((number("time_ids") + 8.0).unwrap()), ..added.clone() };
+    assert!(difference(&with(Some(&other), None).unwrap(), &plain) > 1e-2, "times count");
+    let other = AddedConditions {
+        text_embeds: Some((number("text_embeds") * 0.9).unwrap()),
+        ..added.clone()
+    };
+    assert!(difference(&with(Some(&other), None).unwrap(), &plain) > 1e-3, "the text counts");
+    assert!(with(None, None).unwrap_err().to_string().contains("pooled text"));
+    let narrow = AddedConditions {
+        time_ids: Some(number("time_ids").narrow(1, 0, 5).unwrap()),
+        ..added.clone()
+    };
+    assert!(with(Some(&narrow), None).unwrap_err().to_string().contains("43"));
+    let short = Residuals { down: vec![number("down_0")], mid: number("mid") };
+    assert!(with(Some(&added), Some(&short)).unwrap_err().to_string().contains("4"));
+    let wrong = Residuals { mid: number("down_0"), ..residuals.clone() };
+    assert!(with(Some(&added), Some(&wrong)).is_err());
+}
+
+#[test]
+fn projected_texts_are_the_reference_s() {
+    let (folder, numbers) = conditions();
+    let encoder = text_encoder(&folder.join("text-projection"));
+    let texts = [vec![28, 3, 7, 29, 0, 0], vec![28, 1, 9, 5, 2, 29]];
+    let output = encoder.forward(&texts).unwrap();
+    let states = &output.hidden_states;
+    assert_eq!(states.len(), 4);
+    assert_close("before the last layer", &states[2], &numbers["text_before_last"]);
+    assert_close("projected", &output.text_embeds.unwrap(), &numbers["text_projected"]);
+}
+
+#[test]
 fn half_precision_comes_close() {
     let numbers = numbers("networks.safetensors");
     let folder = component("inpaint-pndm", "unet");
@@ -181,8 +242,7 @@ fn half_precision_comes_close() {
     let weights =
         Weights::open(&folder, DType::F16, &Device::Cpu, |_| ControlFlow::Continue(())).unwrap();
     let unet = UNet2DConditionModel::load(config, &weights).unwrap();
-    let conditioning =
-        Conditioning { encoder_hidden_states: &numbers["inpaint-pndm.text"], timestep_cond: None };
+    let conditioning = Conditioning::new(&numbers["inpaint-pndm.text"]);
     let got = unet.forward(&numbers["inpaint-pndm.sample"], 999.0, conditioning).unwrap();
     assert_eq!(got.dtype(), DType::F16);
     let got = got.to_dtype(DType::F32).unwrap();
@@ -196,7 +256,7 @@ fn wrong_inputs_are_errors() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
     let forward = |sample: &[usize], text: &[usize]| {
         let text = zeros(text);
-        let conditioning = Conditioning { encoder_hidden_states: &text, timestep_cond: None };
+        let conditioning = Conditioning::new(&text);
         unet.forward(&zeros(sample), 1.0, conditioning)
     };
     assert!(forward(&[1, 9, 1, 3], &[1, 2, 16]).is_ok());

@@ -22,7 +22,9 @@ pub use inpaint::{Inpaint, inpaint};
 pub use latents::Posterior;
 pub use noise::NoiseSource;
 pub use observer::{Cancelled, Observer, StepInfo};
-pub use pipeline::{Decoder, Denoiser, DenoiserInput, Prompt, Run, Sampling, decode};
+pub use pipeline::{
+    Conditions, Decoder, Denoiser, DenoiserInput, Embedding, Prompt, Run, Sampling, decode,
+};
 pub use preview::LinearPreview;
 pub use schedulers::{Scheduler, SchedulerConfig};
 pub use text_to_image::{TextToImage, text_to_image};

@@ -9,6 +9,7 @@ use super::{
     latents::{repeated, skipped_steps},
     schedulers::StepContext,
 };
+use crate::networks::AddedConditions;
 
 /// One evaluation of the network.
 pub struct DenoiserInput<'a> {
@@ -20,6 +21,13 @@ pub struct DenoiserInput<'a> {
     pub context: &'a Tensor,
     /// The embedded guidance scale [B, guidance_embedding_dim], for networks that take one.
     pub guidance_embedding: Option<&'a Tensor>,
+    /// What else the network is told, one row for each entry.
+    pub added: &'a AddedConditions,
+    /// Which evaluation this is, from 0, of how many.
+    pub index: usize,
+    pub total: usize,
+    /// Whether the batch is twice the pictures for guidance, those without the prompt first.
+    pub doubled: bool,
 }
 
 /// The network that predicts noise (or what its scheduler's `prediction_type` says).
@@ -75,12 +83,38 @@ impl Default for Sampling {
     }
 }
 
-/// The encoded prompt, one entry each ([1, tokens, width]); repeated for every picture.
-#[derive(Clone)]
+/// A text as text encoders give it, one entry.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// [1, tokens, width].
+    pub hidden: Tensor,
+    /// The text as a whole [1, width], for networks that take it.
+    pub pooled: Option<Tensor>,
+}
+
+/// What the network is told about a picture besides its latents, one entry; repeated for every
+/// picture.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// The encoded text, [1, tokens, width].
+    pub context: Tensor,
+    /// Whatever else the network takes.
+    pub added: AddedConditions,
+}
+
+impl From<Tensor> for Conditions {
+    /// An encoded text and nothing else.
+    fn from(context: Tensor) -> Self {
+        Self { context, added: AddedConditions::default() }
+    }
+}
+
+/// What is wished for, and what it is guided away from.
+#[derive(Clone, Debug)]
 pub struct Prompt {
-    pub cond: Tensor,
+    pub cond: Conditions,
     /// Needed where there is guidance.
-    pub uncond: Option<Tensor>,
+    pub uncond: Option<Conditions>,
 }
 
 /// Latents to a float picture [B, 3, H, W], before any clamp.
@@ -141,7 +175,8 @@ impl Run<'_> {
         self.heed(ControlFlow::Continue(()))?;
         for (index, &timestep) in timesteps.iter().enumerate() {
             let input = self.scheduler.scale_model_input(&latents)?;
-            let prediction = conditioning.predict(self.denoiser, &input, timestep)?;
+            let place = (index, timesteps.len());
+            let prediction = conditioning.predict(self.denoiser, &input, timestep, place)?;
             let context = StepContext { eta: sampling.eta, noise: self.noise };
             let output = self.scheduler.step(&prediction, timestep, &latents, context)?;
             latents = match &extras.after_step {
@@ -181,7 +216,8 @@ impl Run<'_> {
 
 /// What the network is told besides the latents, made once before the loop.
 struct Conditioning {
-    context: Tensor,
+    /// For every entry of the batch, those without the prompt first.
+    conditions: Conditions,
     /// Already doubled where there is guidance.
     channels: Option<Tensor>,
     guidance_embedding: Option<Tensor>,
@@ -209,7 +245,7 @@ impl Conditioning {
             channels => channels.clone(),
         };
         Ok(Self {
-            context: context(prompt, batch, guided)?,
+            conditions: conditions(prompt, batch, guided)?,
             channels,
             guidance_embedding,
             guided,
@@ -218,8 +254,14 @@ impl Conditioning {
         })
     }
 
-    /// The prediction for `input` [B, 4, h, w], guided.
-    fn predict(&self, denoiser: &dyn Denoiser, input: &Tensor, timestep: f64) -> Result<Tensor> {
+    /// The prediction for `input` [B, 4, h, w], guided; `place` is index and total.
+    fn predict(
+        &self,
+        denoiser: &dyn Denoiser,
+        input: &Tensor,
+        timestep: f64,
+        (index, total): (usize, usize),
+    ) -> Result<Tensor> {
         let mut sample = if self.guided { guidance::doubled(input)? } else { input.clone() };
         if let Some(channels) = &self.channels {
             sample = Tensor::cat(&[&sample, channels], 1)?;
@@ -227,8 +269,12 @@ impl Conditioning {
         let input = DenoiserInput {
             sample: &sample,
             timestep,
-            context: &self.context,
+            context: &self.conditions.context,
             guidance_embedding: self.guidance_embedding.as_ref(),
+            added: &self.conditions.added,
+            index,
+            total,
+            doubled: self.guided,
         };
         let prediction = denoiser.predict(input)?.to_dtype(DType::F32)?;
         if !self.guided {
@@ -238,13 +284,26 @@ impl Conditioning {
     }
 }
 
-/// The encoded prompt for every batch entry, those without it first.
-fn context(prompt: &Prompt, batch: usize, guided: bool) -> Result<Tensor> {
-    let cond = repeated(&prompt.cond, batch)?;
+/// What is told for every batch entry, those without the prompt first.
+fn conditions(prompt: &Prompt, batch: usize, guided: bool) -> Result<Conditions> {
+    let cond = prompt.cond.repeated(batch)?;
     match (&prompt.uncond, guided) {
         (_, false) => Ok(cond),
-        (Some(uncond), true) => Ok(Tensor::cat(&[&repeated(uncond, batch)?, &cond], 0)?),
+        (Some(uncond), true) => {
+            let uncond = uncond.repeated(batch)?;
+            Ok(Conditions {
+                context: Tensor::cat(&[&uncond.context, &cond.context], 0)?,
+                added: uncond.added.followed_by(&cond.added)?,
+            })
+        }
         (None, true) => Err(Error::Invalid("guidance needs an encoded negative prompt".into())),
+    }
+}
+
+impl Conditions {
+    fn repeated(&self, batch: usize) -> Result<Self> {
+        let copies = |tensor: &Tensor| repeated(tensor, batch);
+        Ok(Self { context: copies(&self.context)?, added: self.added.try_map(copies)? })
     }
 }
 

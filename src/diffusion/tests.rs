@@ -6,8 +6,8 @@ use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow};
 use candle_core::{DType, Device, IndexOp, Tensor};
 
 use super::{
-    Cancelled, Denoiser, DenoiserInput, Error, ImageToImage, Inpaint, NoiseSource, Posterior,
-    Prompt, Result, Run, Sampling, Scheduler, SchedulerConfig, StepInfo, TextToImage,
+    Cancelled, Conditions, Denoiser, DenoiserInput, Error, ImageToImage, Inpaint, NoiseSource,
+    Posterior, Prompt, Result, Run, Sampling, Scheduler, SchedulerConfig, StepInfo, TextToImage,
     image_to_image, inpaint,
     noise::TorchNoise,
     schedulers::{self, PipelineKind},
@@ -72,7 +72,8 @@ impl Bench {
         let none = BTreeMap::new();
         let scheduler =
             schedulers::build(&config, Some(scheduler), &none, PipelineKind::Inpaint).unwrap();
-        let embedding = |value: f32| Tensor::full(value, (1, 3, 2), &CPU).unwrap();
+        let embedding =
+            |value: f32| Conditions::from(Tensor::full(value, (1, 3, 2), &CPU).unwrap());
         Self {
             network: Script { in_channels, seen: RefCell::default() },
             scheduler,

@@ -27,6 +27,7 @@ pub mod request;
 mod sampling;
 mod source;
 mod tensors;
+mod text;
 mod thread;
 mod transform;
 mod validate;

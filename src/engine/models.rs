@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalog::{Family, ModelFolder},
     diffusion::{
-        Decoder, Denoiser, LinearPreview, Posterior, Scheduler, SchedulerConfig,
+        Decoder, Denoiser, Embedding, LinearPreview, Posterior, Scheduler, SchedulerConfig,
         schedulers::{PipelineKind, build},
     },
 };
@@ -23,9 +23,18 @@ pub struct Model {
     folder: ModelFolder,
     device: Device,
     networks: Networks,
-    prompts: Memo<(String, Option<usize>), Tensor>,
+    prompts: Memo<Text, Embedding>,
     pictures: Memo<u64, Posterior>,
     linear_preview: Option<LinearPreview>,
+}
+
+/// What the text encoders read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    pub text: String,
+    /// For the second encoder, where there are two.
+    pub second: String,
+    pub clip_skip: Option<usize>,
 }
 
 impl Model {
@@ -73,17 +82,17 @@ impl Model {
         scheduler(&self.folder, request)
     }
 
-    /// The encoded text, [1, tokens, width].
+    /// The encoded text.
     pub fn text(
         &mut self,
-        text: &str,
-        clip_skip: Option<usize>,
+        text: &Text,
         monitor: &mut dyn Monitor,
-    ) -> Result<Tensor, EngineError> {
-        let networks = &self.networks;
-        self.prompts.get_or_try((text.to_owned(), clip_skip), || {
+    ) -> Result<Embedding, EngineError> {
+        let encoders = &self.networks.text;
+        self.prompts.get_or_try(text.clone(), || {
             monitor.loading("Reading the prompt", None)?;
-            networks.encode_text(text, clip_skip)
+            let tokens = encoders.tokens(&text.text, &text.second)?;
+            encoders.encode(&tokens, text.clip_skip)
         })
     }
 

@@ -4,19 +4,21 @@ use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{EngineError, Monitor};
+use super::{
+    EngineError, Monitor,
+    text::{self, States, TextEncoders},
+};
 use crate::{
     diffusion::{Decoder, Denoiser, DenoiserInput, Posterior},
     networks::{
-        AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer,
-        Conditioning, NetworkError, UNet2DConditionModel, UNetConfig, Weights,
+        AutoencoderConfig, AutoencoderKl, Conditioning, NetworkError, UNet2DConditionModel,
+        UNetConfig, Weights, unet::AdditionConfig,
     },
 };
 
 /// The parts of a model.
 pub struct Networks {
-    tokenizer: ClipTokenizer,
-    text_encoder: ClipTextModel,
+    pub text: TextEncoders,
     pub unet: Unet,
     pub autoencoder: Autoencoder,
 }
@@ -38,8 +40,9 @@ impl Denoiser for Unet {
 
     fn predict(&self, input: DenoiserInput<'_>) -> candle_core::Result<Tensor> {
         let conditioning = Conditioning {
-            encoder_hidden_states: input.context,
             timestep_cond: input.guidance_embedding,
+            added: Some(input.added),
+            ..Conditioning::new(input.context)
         };
         self.0.forward(input.sample, input.timestep, conditioning)
     }
@@ -66,15 +69,15 @@ impl Networks {
     ) -> Result<Self, EngineError> {
         let config = |part: &str| folder.join(part).join("config.json");
         // All configurations first: a wrong one should not cost the time to read weights.
-        let text_config = ClipTextConfig::open(&config("text_encoder"))?;
+        let text = text::Found::open(folder)?;
         let unet_config = UNetConfig::open(&config("unet"))?;
         let autoencoder_config = AutoencoderConfig::open(&config("vae"))?;
-        let tokenizer = ClipTokenizer::open(&folder.join("tokenizer"))?;
+        let states = match unet_config.addition {
+            Some(AdditionConfig::TextTime { .. }) => States::Penultimate,
+            None => States::Last,
+        };
         let mut part = Part { folder, device, monitor };
-        let text_encoder =
-            part.load("text_encoder", "Loading the text encoder", DType::F32, |weights| {
-                ClipTextModel::load(text_config, weights)
-            })?;
+        let text = text.load(states, &mut part)?;
         let unet = part.load("unet", "Loading the U-Net", dtype, |weights| {
             UNet2DConditionModel::load(unet_config, weights)
         })?;
@@ -82,13 +85,7 @@ impl Networks {
             AutoencoderKl::load(autoencoder_config, weights)
         })?;
         let (unet, autoencoder) = (Unet(unet), Autoencoder(autoencoder));
-        Ok(Self { tokenizer, text_encoder, unet, autoencoder })
-    }
-
-    /// A text as the U-Net takes it, [1, tokens, width].
-    pub fn encode_text(&self, text: &str, clip_skip: Option<usize>) -> Result<Tensor, EngineError> {
-        let ids = self.tokenizer.encode(text)?;
-        self.text_encoder.encode(&[ids], clip_skip).map_err(EngineError::invalid)
+        Ok(Self { text, unet, autoencoder })
     }
 
     /// The distribution of latents of a picture [1, 3, H, W] in [-1, 1].
@@ -99,14 +96,15 @@ impl Networks {
 }
 
 /// Loads parts of one model.
-struct Part<'a> {
+pub struct Part<'a> {
     folder: &'a Path,
     device: &'a Device,
     monitor: &'a mut dyn Monitor,
 }
 
 impl Part<'_> {
-    fn load<T>(
+    /// Loads what is in the folder `name`; `what` tells the person who waits.
+    pub fn load<T>(
         &mut self,
         name: &str,
         what: &str,

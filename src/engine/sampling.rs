@@ -4,13 +4,14 @@ use candle_core::Tensor;
 
 use super::{
     EngineError, Monitor, NoiseKind, Request, Task,
-    models::Model,
+    models::{Model, Text},
     plan::Plan,
     tensors::{mask_tensor, picture_tensor},
     watcher::Watcher,
 };
 use crate::diffusion::{
-    ImageToImage, Inpaint, NoiseSource, Posterior, Prompt, Run, Sampling, TextToImage, decode,
+    Conditions, ImageToImage, Inpaint, NoiseSource, Posterior, Prompt, Run, Sampling, TextToImage,
+    decode,
     guidance::is_guided,
     image_to_image, inpaint,
     latents::masked_picture,
@@ -60,11 +61,14 @@ fn prompt(
     request: &Request,
     monitor: &mut dyn Monitor,
 ) -> Result<Prompt, EngineError> {
-    let cond = model.text(&request.prompt, request.clip_skip, monitor)?;
+    let mut read = |text: &str, clip_skip| {
+        let text = Text { text: text.to_owned(), second: text.to_owned(), clip_skip };
+        model.text(&text, monitor).map(|embedding| Conditions::from(embedding.hidden))
+    };
+    let cond = read(&request.prompt, request.clip_skip)?;
     let uncond = if is_guided(request.guidance_scale) {
-        let negative = request.negative_prompt.as_deref().unwrap_or_default();
         // The reference skips no layers for the negative prompt.
-        Some(model.text(negative, None, monitor)?)
+        Some(read(request.negative_prompt.as_deref().unwrap_or_default(), None)?)
     } else {
         None
     };

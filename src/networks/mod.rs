@@ -27,5 +27,5 @@ pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
 pub use clip::{ClipTextConfig, ClipTextModel, TextOutput};
 pub use error::{NetworkError, Result};
 pub use tokenizer::{ClipTokenizer, TokenCount};
-pub use unet::{Conditioning, UNet2DConditionModel, UNetConfig};
+pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};
 pub use weights::{BytesRead, Weights};

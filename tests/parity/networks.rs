@@ -96,10 +96,7 @@ fn unet(model: &str, index: usize, timestep: f64) -> Result<Deviation, String> {
     let reference = reference();
     let config = UNetConfig::open(&folder(model, "unet").join("config.json")).map_err(told)?;
     let unet = UNet2DConditionModel::load(config, &weights(model, "unet")?).map_err(told)?;
-    let conditioning = Conditioning {
-        encoder_hidden_states: reference.get(&format!("{model}.text"))?,
-        timestep_cond: None,
-    };
+    let conditioning = Conditioning::new(reference.get(&format!("{model}.text"))?);
     let sample = reference.get(&format!("{model}.sample"))?;
     let prediction = unet.forward(sample, timestep, conditioning).map_err(told)?;
     of_tensor(&prediction, &reference, &format!("{model}.unet_{index}"))

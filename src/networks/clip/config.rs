@@ -19,12 +19,13 @@ pub struct ClipTextConfig {
     pub activation: Activation,
     pub layer_norm_eps: f64,
     pub eos_token_id: u32,
+    /// Width of the projected text, for `CLIPTextModelWithProjection`.
+    pub projection: Option<usize>,
 }
 
 /// What only matters to training, to other architectures, or to the library that wrote the file.
-const HARMLESS: [&str; 45] = [
+const HARMLESS: [&str; 43] = [
     "add_cross_attention",
-    "architectures",
     "attention_dropout",
     "bos_token_id",
     "chunk_size_feed_forward",
@@ -51,7 +52,6 @@ const HARMLESS: [&str; 45] = [
     "output_hidden_states",
     "output_scores",
     "pad_token_id",
-    "projection_dim",
     "remove_invalid_values",
     "repetition_penalty",
     "return_dict",
@@ -81,6 +81,7 @@ impl ClipTextConfig {
 
     fn read(mut json: ConfigReader) -> Result<Self> {
         json.only("model_type", json!("clip_text_model"))?;
+        let projection = projection(&mut json)?;
         let config = Self {
             vocab_size: json.take_positive("vocab_size", 49408)?,
             hidden_size: json.take_positive("hidden_size", 512)?,
@@ -91,6 +92,7 @@ impl ClipTextConfig {
             activation: activation(&mut json)?,
             layer_norm_eps: json.take("layer_norm_eps", 1e-5)?,
             eos_token_id: json.take("eos_token_id", 49407)?,
+            projection,
         };
         if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             let why = format!("does not divide hidden_size, {}", config.hidden_size);
@@ -102,6 +104,14 @@ impl ClipTextConfig {
         json.finish()?;
         Ok(config)
     }
+}
+
+/// The class that the file was written for decides; both classes write the width.
+fn projection(json: &mut ConfigReader) -> Result<Option<usize>> {
+    let width = json.take_positive("projection_dim", 512)?;
+    let classes: Option<Vec<String>> = json.take("architectures", None)?;
+    let has_it = classes.iter().flatten().any(|class| class == "CLIPTextModelWithProjection");
+    Ok(has_it.then_some(width))
 }
 
 fn activation(json: &mut ConfigReader) -> Result<Activation> {
@@ -138,5 +148,9 @@ mod tests {
             read(r#"{"architectures": ["CLIPTextModel"], "torch_dtype": "float32"}"#).unwrap();
         assert_eq!((config.hidden_size, config.num_hidden_layers), (512, 12));
         assert_eq!((config.eos_token_id, config.activation), (49407, Activation::QuickGelu));
+        assert_eq!(config.projection, None);
+        let config =
+            read(r#"{"architectures": ["CLIPTextModelWithProjection"], "projection_dim": 1280}"#);
+        assert_eq!(config.unwrap().projection, Some(1280));
     }
 }

@@ -1,4 +1,5 @@
-//! `CLIPTextModel`: the prompt's tokens to hidden states that the U-Net attends to.
+//! `CLIPTextModel` and `CLIPTextModelWithProjection`: the prompt's tokens to hidden states that the
+//! U-Net attends to, and to one vector for the whole text.
 
 mod config;
 mod layer;
@@ -7,7 +8,10 @@ use candle_core::{DType, Device, Module, Result, Tensor, bail};
 
 pub use self::config::ClipTextConfig;
 use self::layer::EncoderLayer;
-use super::{Result as LoadResult, Weights, layers::LayerNorm};
+use super::{
+    Result as LoadResult, Weights,
+    layers::{LayerNorm, Linear},
+};
 
 /// Files from before transformers 4.31 say this, and mean the largest token id of the text.
 const LEGACY_EOS: u32 = 2;
@@ -19,6 +23,11 @@ pub struct TextOutput {
     pub last_hidden_state: Tensor,
     /// The state at each text's end token, [B, width].
     pub pooled: Tensor,
+    /// `pooled` through the projection, [B, projection width], for models that have one.
+    pub text_embeds: Option<Tensor>,
+    /// What goes into each layer, and what comes out of the last: one more than layers, each
+    /// [B, T, width], not normalised.
+    pub hidden_states: Vec<Tensor>,
 }
 
 /// See the module.
@@ -28,6 +37,7 @@ pub struct ClipTextModel {
     position_embedding: Tensor,
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
+    text_projection: Option<Linear>,
     device: Device,
     dtype: DType,
     config: ClipTextConfig,
@@ -37,6 +47,7 @@ impl ClipTextModel {
     /// # Errors
     /// If a tensor is missing, has another shape than the configuration says, or is not finite.
     pub fn load(config: ClipTextConfig, weights: &Weights<'_>) -> LoadResult<Self> {
+        let projection = weights.pp("text_projection");
         let weights = weights.pp("text_model");
         let (width, places) = (config.hidden_size, config.max_position_embeddings);
         let embeddings = weights.pp("embeddings");
@@ -48,6 +59,10 @@ impl ClipTextModel {
             position_embedding: embeddings.get((places, width), "position_embedding.weight")?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<LoadResult<_>>()?,
             final_layer_norm: LayerNorm::load(&weights.pp("final_layer_norm"), width, eps)?,
+            text_projection: config
+                .projection
+                .map(|outputs| Linear::load_no_bias(&projection, width, outputs))
+                .transpose()?,
             device: weights.device().clone(),
             dtype: weights.dtype(),
             config,
@@ -74,14 +89,23 @@ impl ClipTextModel {
         self.final_layer_norm.forward(&state)
     }
 
-    /// The last hidden state and the pooled one. Errors as [`encode`](Self::encode).
+    /// Everything that the encoder says. Errors as [`encode`](Self::encode).
     pub fn forward(&self, ids: &[Vec<u32>]) -> Result<TextOutput> {
-        let last_hidden_state = self.encode(ids, None)?;
+        let mut hidden_states = vec![self.positioned(&self.embed(ids)?)?];
+        for layer in &self.layers {
+            let next = layer.forward(&hidden_states[hidden_states.len() - 1])?;
+            hidden_states.push(next);
+        }
+        let last = &hidden_states[hidden_states.len() - 1];
+        let last_hidden_state = self.final_layer_norm.forward(last)?;
         let ends = ids.iter().map(|ids| self.end(ids)).enumerate();
         let rows = ends
             .map(|(entry, end)| last_hidden_state.get(entry)?.get(end))
             .collect::<Result<Vec<_>>>()?;
-        Ok(TextOutput { pooled: Tensor::stack(&rows, 0)?, last_hidden_state })
+        let pooled = Tensor::stack(&rows, 0)?;
+        let project = |projection: &Linear| projection.forward(&pooled);
+        let text_embeds = self.text_projection.as_ref().map(project).transpose()?;
+        Ok(TextOutput { last_hidden_state, pooled, text_embeds, hidden_states })
     }
 
     /// Token embeddings [B, T, width], without positions.
@@ -102,20 +126,25 @@ impl ClipTextModel {
     /// The state [B, T, width] after all layers but the last `skipped`, not normalised, from token
     /// embeddings [B, T, width].
     pub fn hidden_state(&self, embeddings: &Tensor, skipped: usize) -> Result<Tensor> {
+        let Some(used) = self.layers.len().checked_sub(skipped) else {
+            let layers = self.layers.len();
+            bail!("clip skip is {skipped}, but the text encoder has {layers} layers only");
+        };
+        let mut state = self.positioned(embeddings)?;
+        for layer in &self.layers[..used] {
+            state = layer.forward(&state)?;
+        }
+        Ok(state)
+    }
+
+    /// Token embeddings [B, T, width] with their places.
+    fn positioned(&self, embeddings: &Tensor) -> Result<Tensor> {
         let length = embeddings.dim(1)?;
         let longest = self.config.max_position_embeddings;
         if length > longest {
             bail!("the text has {length} tokens, but the text encoder takes {longest} at most");
         }
-        let Some(used) = self.layers.len().checked_sub(skipped) else {
-            let layers = self.layers.len();
-            bail!("clip skip is {skipped}, but the text encoder has {layers} layers only");
-        };
-        let mut state = embeddings.broadcast_add(&self.position_embedding.narrow(0, 0, length)?)?;
-        for layer in &self.layers[..used] {
-            state = layer.forward(&state)?;
-        }
-        Ok(state)
+        embeddings.broadcast_add(&self.position_embedding.narrow(0, 0, length)?)
     }
 
     /// Where the text ends: its first end token, or the first token if there is none.

@@ -20,4 +20,4 @@ pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
 pub use resample::{Downsample2D, Upsample2D};
 pub use resnet::{ResnetBlock2D, ResnetConfig, TimeShift};
-pub use timestep::{TimestepEmbedding, TimestepEmbeddingConfig, sinusoidal};
+pub use timestep::{Sinusoids, TimestepEmbedding, TimestepEmbeddingConfig};

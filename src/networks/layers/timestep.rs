@@ -1,6 +1,6 @@
 //! From a timestep to a vector that the blocks understand.
 
-use candle_core::{Device, Module, Result, Tensor};
+use candle_core::{DType, Device, Module, Result, Tensor};
 
 use super::{Activation, Linear};
 use crate::networks::{Result as LoadResult, Weights};
@@ -8,27 +8,45 @@ use crate::networks::{Result as LoadResult, Weights};
 /// The longest period of the sinusoids, in timesteps.
 const MAX_PERIOD: f64 = 10_000.0;
 
-/// Sines and cosines [1, width] of `timestep` at geometrically spaced frequencies, in f32:
-/// `get_timestep_embedding` of the reference. An odd width ends in a zero.
-pub fn sinusoidal(
-    timestep: f64,
-    width: usize,
-    flip_sin_to_cos: bool,
-    freq_shift: f64,
-    device: &Device,
-) -> Result<Tensor> {
-    let half = width / 2;
-    let decay = -MAX_PERIOD.ln() as f32;
-    let last = (half as f64 - freq_shift) as f32;
-    let angle = |i: usize| timestep as f32 * (decay * i as f32 / last).exp();
-    let sines = (0..half).map(|i| angle(i).sin());
-    let cosines = (0..half).map(|i| angle(i).cos());
-    let mut values: Vec<f32> = match flip_sin_to_cos {
-        true => cosines.chain(sines).collect(),
-        false => sines.chain(cosines).collect(),
-    };
-    values.resize(width, 0.0);
-    Tensor::from_vec(values, (1, width), device)
+/// Sines and cosines at geometrically spaced frequencies, in f32: `get_timestep_embedding` of the
+/// reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Sinusoids {
+    /// Of the result; an odd one ends in a zero.
+    pub width: usize,
+    /// Cosines before sines.
+    pub flip_sin_to_cos: bool,
+    pub freq_shift: f64,
+}
+
+impl Sinusoids {
+    /// Of one number: [1, width].
+    pub fn of(&self, number: f64, device: &Device) -> Result<Tensor> {
+        self.rows(&[number as f32], device)
+    }
+
+    /// Of each number of [n]: [n, width].
+    pub fn of_tensor(&self, numbers: &Tensor) -> Result<Tensor> {
+        self.rows(&numbers.to_dtype(DType::F32)?.to_vec1()?, numbers.device())
+    }
+
+    fn rows(&self, numbers: &[f32], device: &Device) -> Result<Tensor> {
+        let half = self.width / 2;
+        let decay = -MAX_PERIOD.ln() as f32;
+        let last = (half as f64 - self.freq_shift) as f32;
+        let mut values = Vec::with_capacity(numbers.len() * self.width);
+        for (row, number) in numbers.iter().enumerate() {
+            let angle = |i: usize| number * (decay * i as f32 / last).exp();
+            let sines = (0..half).map(|i| angle(i).sin());
+            let cosines = (0..half).map(|i| angle(i).cos());
+            match self.flip_sin_to_cos {
+                true => values.extend(cosines.chain(sines)),
+                false => values.extend(sines.chain(cosines)),
+            }
+            values.resize((row + 1) * self.width, 0.0);
+        }
+        Tensor::from_vec(values, (numbers.len(), self.width), device)
+    }
 }
 
 /// What a [`TimestepEmbedding`] is made of.
@@ -51,6 +69,8 @@ pub struct TimestepEmbedding {
     cond_proj: Option<Linear>,
     activation: Activation,
     post_activation: Option<Activation>,
+    inputs: usize,
+    dtype: DType,
 }
 
 impl TimestepEmbedding {
@@ -63,7 +83,19 @@ impl TimestepEmbedding {
             cond_proj: condition.map(project).transpose()?,
             activation: config.activation,
             post_activation: config.post_activation,
+            inputs,
+            dtype: weights.dtype(),
         })
+    }
+
+    /// Width of what it takes.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// What it computes in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// [B, inputs] to [B, outputs]; `condition` [B, condition] where the network takes one.
@@ -88,8 +120,14 @@ mod tests {
     use super::*;
 
     fn embedding(timestep: f64, width: usize, flip: bool, shift: f64) -> Vec<f32> {
-        let tensor = sinusoidal(timestep, width, flip, shift, &Device::Cpu).unwrap();
-        tensor.flatten_all().unwrap().to_vec1().unwrap()
+        let sinusoids = Sinusoids { width, flip_sin_to_cos: flip, freq_shift: shift };
+        let one = sinusoids.of(timestep, &Device::Cpu).unwrap();
+        let several = Tensor::new(&[1.0, timestep as f32], &Device::Cpu).unwrap();
+        let several = sinusoids.of_tensor(&several).unwrap();
+        assert_eq!(several.dims(), [2, width]);
+        let second = several.get(1).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(one.get(0).unwrap().to_vec1::<f32>().unwrap(), second);
+        one.flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]

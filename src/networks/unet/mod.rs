@@ -1,16 +1,26 @@
 //! `UNet2DConditionModel`: the network that predicts the noise in latents.
 
+mod added;
 mod blocks;
 mod config;
+mod residuals;
+mod time;
 mod transformer;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 
-use self::blocks::{Context, DownBlock, Middle, UpBlock};
-pub use self::config::{Level, MidBlock, TimeConfig, UNetConfig};
+pub use self::{
+    added::AddedConditions,
+    config::{AdditionConfig, Level, MidBlock, TimeConfig, UNetConfig},
+    residuals::Residuals,
+};
+use self::{
+    blocks::{Context, DownBlock, Middle, UpBlock},
+    time::TimeEmbedding,
+};
 use super::{
     Result as LoadResult, Weights,
-    layers::{Conv2d, GroupNorm, TimestepEmbedding, TimestepEmbeddingConfig, sinusoidal},
+    layers::{Conv2d, GroupNorm},
 };
 
 /// What the prediction depends on besides the sample and the timestep.
@@ -20,13 +30,24 @@ pub struct Conditioning<'a> {
     pub encoder_hidden_states: &'a Tensor,
     /// The embedded guidance scale [B, width], for models distilled with it.
     pub timestep_cond: Option<&'a Tensor>,
+    /// What else the network asks for.
+    pub added: Option<&'a AddedConditions>,
+    /// What a ControlNet adds to the states between the paths.
+    pub residuals: Option<&'a Residuals>,
+}
+
+impl<'a> Conditioning<'a> {
+    /// The encoded prompt [B, T, width], and nothing else.
+    pub fn new(encoder_hidden_states: &'a Tensor) -> Self {
+        Self { encoder_hidden_states, timestep_cond: None, added: None, residuals: None }
+    }
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct UNet2DConditionModel {
     conv_in: Conv2d,
-    time_embedding: TimestepEmbedding,
+    time_embedding: TimeEmbedding,
     down_blocks: Vec<DownBlock>,
     mid_block: Option<Middle>,
     /// From the coarsest.
@@ -45,13 +66,6 @@ impl UNet2DConditionModel {
         let finest = config.levels[0].channels;
         let down = |i| DownBlock::load(&weights.pp(format!("down_blocks.{i}")), &config, i);
         let up = |i| UpBlock::load(&weights.pp(format!("up_blocks.{i}")), &config, levels - 1 - i);
-        let time = TimestepEmbeddingConfig {
-            inputs: finest,
-            outputs: config.time.width,
-            activation: config.activation,
-            post_activation: config.time.post_activation,
-            condition: config.time.condition,
-        };
         let (groups, eps) = (config.norm_num_groups, config.norm_eps);
         Ok(Self {
             conv_in: Conv2d::load(
@@ -60,7 +74,13 @@ impl UNet2DConditionModel {
                 finest,
                 config.conv_in_kernel,
             )?,
-            time_embedding: TimestepEmbedding::load(&weights.pp("time_embedding"), time)?,
+            time_embedding: TimeEmbedding::load(
+                weights,
+                &config.time,
+                config.addition.as_ref(),
+                finest,
+                config.activation,
+            )?,
             down_blocks: (0..levels).map(down).collect::<LoadResult<_>>()?,
             mid_block: Middle::load(&weights.pp("mid_block"), &config)?,
             up_blocks: (0..levels).map(up).collect::<LoadResult<_>>()?,
@@ -98,8 +118,10 @@ impl UNet2DConditionModel {
     ) -> Result<Tensor> {
         let prompt = &conditioning.encoder_hidden_states.to_dtype(self.dtype)?;
         self.check(sample, prompt)?;
-        let time = &self.time(timestep, sample, conditioning.timestep_cond)?;
-        let context = Context { time, prompt };
+        let Conditioning { timestep_cond, added, residuals, .. } = conditioning;
+        let (batch, device) = (sample.dim(0)?, sample.device());
+        let time = self.time_embedding.forward(timestep, batch, device, timestep_cond, added)?;
+        let context = Context { time: &time, prompt };
         let sample = sample.to_dtype(self.dtype)?;
         let sample =
             if self.config.center_input_sample { sample.affine(2.0, -1.0)? } else { sample };
@@ -109,31 +131,19 @@ impl UNet2DConditionModel {
         for block in &self.down_blocks {
             x = block.forward(x, context, &mut skips)?;
         }
+        if let Some(residuals) = residuals {
+            residuals.add_to_skips(&mut skips)?;
+        }
         if let Some(middle) = &self.mid_block {
             x = middle.forward(&x, context)?;
+        }
+        if let Some(residuals) = residuals {
+            x = residuals.add_to_middle(&x)?;
         }
         for block in &self.up_blocks {
             x = block.forward(x, context, &mut skips, exact)?;
         }
         self.conv_out.forward(&self.conv_norm_out.forward_then(self.config.activation, &x)?)
-    }
-
-    /// The time embedding, activated for the residual blocks: [B, width].
-    fn time(&self, timestep: f64, sample: &Tensor, condition: Option<&Tensor>) -> Result<Tensor> {
-        let time = &self.config.time;
-        let width = self.config.levels[0].channels;
-        // In f32 whatever the dtype: the sine of 999 in f16 is noise.
-        let waves =
-            sinusoidal(timestep, width, time.flip_sin_to_cos, time.freq_shift, sample.device())?
-                .to_dtype(self.dtype)?
-                .repeat((sample.dim(0)?, 1))?;
-        let condition = condition.map(|condition| condition.to_dtype(self.dtype)).transpose()?;
-        let embedding = self.time_embedding.forward(&waves, condition.as_ref())?;
-        let embedding = match time.embedding_activation {
-            Some(activation) => activation.forward(&embedding)?,
-            None => embedding,
-        };
-        self.config.activation.forward(&embedding)
     }
 
     /// Whether a size is no multiple of the whole downsampling, so that doubling would not lead

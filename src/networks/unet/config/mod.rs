@@ -1,5 +1,6 @@
 //! `unet/config.json`, with the defaults of `UNet2DConditionModel`.
 
+mod addition;
 mod levels;
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::networks::{
     layers::{Activation, TimeShift},
 };
 
-pub use self::levels::Level;
+pub use self::{addition::AdditionConfig, levels::Level};
 
 /// Everything about a U-Net but its weights.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct UNetConfig {
     /// Maps the sample from [0, 1] to [-1, 1] first.
     pub center_input_sample: bool,
     pub time: TimeConfig,
+    /// What it is told besides prompt and timestep.
+    pub addition: Option<AdditionConfig>,
     /// Resolutions from the finest down; the up path mirrors them.
     pub levels: Vec<Level>,
     pub mid_block: MidBlock,
@@ -77,6 +80,7 @@ impl UNetConfig {
             out_channels: json.take_positive("out_channels", 4)?,
             center_input_sample: json.take("center_input_sample", false)?,
             time,
+            addition: addition::read(&mut json)?,
             mid_block: mid_block(&mut json)?,
             mid_block_scale_factor: json.take("mid_block_scale_factor", 1.0)?,
             downsample_padding: json.take("downsample_padding", 1)?,
@@ -167,14 +171,11 @@ fn activation(
 /// What other kinds of U-Net have.
 fn refuse(json: &mut ConfigReader) -> Result<()> {
     for key in [
-        "addition_embed_type",
-        "addition_time_embed_dim",
         "class_embed_type",
         "cross_attention_norm",
         "encoder_hid_dim",
         "encoder_hid_dim_type",
         "num_class_embeds",
-        "projection_class_embeddings_input_dim",
     ] {
         json.only(key, json!(null))?;
     }
@@ -229,9 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn added_conditions_have_their_widths() {
+        let config = read(
+            r#"{"addition_embed_type": "text_time", "addition_time_embed_dim": 256,
+                "projection_class_embeddings_input_dim": 2816}"#,
+        );
+        let right = AdditionConfig::TextTime { time_width: 256, inputs: 2816 };
+        assert_eq!(config.unwrap().addition, Some(right));
+        assert_eq!(read("{}").unwrap().addition, None);
+    }
+
+    #[test]
     fn what_is_not_supported_is_named() {
         for (text, key) in [
-            (r#"{"addition_embed_type": "text_time"}"#, "addition_embed_type"),
+            (r#"{"addition_embed_type": "image_hint"}"#, "addition_embed_type"),
+            (r#"{"addition_embed_type": "text_time"}"#, "addition_time_embed_dim"),
+            (r#"{"addition_time_embed_dim": 256}"#, "addition_time_embed_dim"),
             (r#"{"num_attention_heads": 8}"#, "num_attention_heads"),
             (r#"{"dual_cross_attention": true}"#, "dual_cross_attention"),
             (r#"{"down_block_types": ["AttnDownBlock2D", "x", "y", "z"]}"#, "down_block_types"),

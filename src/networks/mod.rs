@@ -11,7 +11,9 @@
 //! | [`layers`] | what the networks are built from |
 //! | [`unet`] | `UNet2DConditionModel` |
 //! | [`autoencoder`] | `AutoencoderKL` |
-//! | [`clip`] | `CLIPTextModel` |
+//! | [`clip`] | `CLIPTextModel`, `CLIPVisionModelWithProjection` |
+//! | [`movq`] | `VQModel` |
+//! | [`prior`] | `PriorTransformer` |
 //! | [`tokenizer`] | `CLIPTokenizer` |
 
 pub mod autoencoder;
@@ -19,13 +21,17 @@ pub mod clip;
 pub mod config;
 mod error;
 pub mod layers;
+pub mod movq;
+pub mod prior;
 pub mod tokenizer;
 pub mod unet;
 pub mod weights;
 
 pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
-pub use clip::{ClipTextConfig, ClipTextModel, TextOutput};
+pub use clip::{ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel, TextOutput};
 pub use error::{NetworkError, Result};
+pub use movq::{Movq, MovqConfig};
+pub use prior::{PriorConfig, PriorText, PriorTransformer};
 pub use tokenizer::{ClipTokenizer, TokenCount};
 pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};
 pub use weights::{BytesRead, Weights};

@@ -4,7 +4,9 @@
 //! `cargo test --test parity` runs all; `cargo test --test parity fill9` those whose name says so.
 
 mod compare;
+mod described;
 mod fixtures;
+mod kandinsky;
 mod networks;
 mod noise;
 mod pipelines;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         pipelines::trials(),
         sensitivity::trials(),
         networks::trials(),
+        kandinsky::trials(),
         noise::trials(),
         pixels::trials(),
         schedulers::trials(),

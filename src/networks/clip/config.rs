@@ -1,9 +1,11 @@
-//! `text_encoder/config.json`, with the defaults of `CLIPTextConfig`.
+//! `text_encoder/config.json` and `image_encoder/config.json`, with the defaults of
+//! `CLIPTextConfig` and `CLIPVisionConfig`.
 
 use std::path::Path;
 
 use serde_json::json;
 
+use super::layer::LayerConfig;
 use crate::networks::{Result, config::ConfigReader, layers::Activation};
 
 /// Everything about a text encoder but its weights.
@@ -94,16 +96,105 @@ impl ClipTextConfig {
             eos_token_id: json.take("eos_token_id", 49407)?,
             projection,
         };
-        if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-            let why = format!("does not divide hidden_size, {}", config.hidden_size);
-            return Err(json.error("num_attention_heads", why));
-        }
         json.only("use_attention_mask", json!(false))?;
-        json.only("pruned_heads", json!({}))?;
-        json.ignore(&HARMLESS);
-        json.finish()?;
+        config.layer().check(&json)?;
+        finish(json)?;
         Ok(config)
     }
+
+    pub(super) fn layer(&self) -> LayerConfig {
+        LayerConfig {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            heads: self.num_attention_heads,
+            activation: self.activation,
+            eps: self.layer_norm_eps,
+            causal: true,
+        }
+    }
+}
+
+/// Everything about a picture encoder but its weights.
+#[derive(Clone, Debug)]
+pub struct ClipVisionConfig {
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    /// Width of the picture's embedding.
+    pub projection_dim: usize,
+    /// Of the picture, 3.
+    pub num_channels: usize,
+    /// Pixels a side of the picture, and of the squares that it is cut into.
+    pub image_size: usize,
+    pub patch_size: usize,
+    pub activation: Activation,
+    pub layer_norm_eps: f64,
+}
+
+impl ClipVisionConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// If it is unreadable, or asks for something that is not supported.
+    pub fn open(file: &Path) -> Result<Self> {
+        Self::read(ConfigReader::open(file)?)
+    }
+
+    fn read(mut json: ConfigReader) -> Result<Self> {
+        json.only("model_type", json!("clip_vision_model"))?;
+        let config = Self {
+            hidden_size: json.take_positive("hidden_size", 768)?,
+            intermediate_size: json.take_positive("intermediate_size", 3072)?,
+            num_hidden_layers: json.take("num_hidden_layers", 12)?,
+            num_attention_heads: json.take_positive("num_attention_heads", 12)?,
+            projection_dim: json.take_positive("projection_dim", 512)?,
+            num_channels: json.take_positive("num_channels", 3)?,
+            image_size: json.take_positive("image_size", 224)?,
+            patch_size: json.take_positive("patch_size", 32)?,
+            activation: activation(&mut json)?,
+            layer_norm_eps: json.take("layer_norm_eps", 1e-5)?,
+        };
+        if config.patch_size > config.image_size {
+            return Err(json.error("patch_size", "larger than image_size"));
+        }
+        config.layer().check(&json)?;
+        finish(json)?;
+        Ok(config)
+    }
+
+    pub(super) fn layer(&self) -> LayerConfig {
+        LayerConfig {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            heads: self.num_attention_heads,
+            activation: self.activation,
+            eps: self.layer_norm_eps,
+            causal: false,
+        }
+    }
+
+    /// Squares a side; what is left over at the right and the bottom is not looked at.
+    pub fn patches(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+}
+
+impl LayerConfig {
+    fn check(&self, json: &ConfigReader) -> Result<()> {
+        if self.width.is_multiple_of(self.heads) {
+            return Ok(());
+        }
+        let why = format!("does not divide hidden_size, {}", self.width);
+        Err(json.error("num_attention_heads", why))
+    }
+}
+
+/// What both kinds of file have besides.
+fn finish(mut json: ConfigReader) -> Result<()> {
+    json.only("pruned_heads", json!({}))?;
+    json.ignore(&HARMLESS);
+    json.finish()
 }
 
 /// The class that the file was written for decides; both classes write the width.
@@ -139,6 +230,25 @@ mod tests {
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains("text_encoder/config.json") && error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn picture_encoders_have_their_own_defaults() {
+        let read = |text: &str| {
+            let file = Path::new("image_encoder/config.json");
+            ClipVisionConfig::read(ConfigReader::parse(file, text)?)
+        };
+        let config = read(r#"{"patch_size": 14, "image_size": 29, "dropout": 0.0}"#).unwrap();
+        assert_eq!((config.hidden_size, config.patches()), (768, 2));
+        for (text, key) in [
+            (r#"{"model_type": "clip_text_model"}"#, "model_type"),
+            (r#"{"patch_size": 225}"#, "patch_size"),
+            (r#"{"num_attention_heads": 7}"#, "num_attention_heads"),
+            (r#"{"windows": 3}"#, "windows"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("image_encoder/config.json") && error.contains(key), "{error}");
         }
     }
 

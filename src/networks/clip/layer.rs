@@ -1,12 +1,24 @@
-//! One layer of the text encoder.
+//! One layer of the text or the picture encoder.
 
 use candle_core::{Module, Result, Tensor};
 
-use super::config::ClipTextConfig;
 use crate::networks::{
     Result as LoadResult, Weights,
     layers::{Activation, AttentionOptions, LayerNorm, Linear, attention},
 };
+
+/// What all layers of an encoder have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerConfig {
+    pub width: usize,
+    /// Between the two layers of the feed-forward part.
+    pub inner: usize,
+    pub heads: usize,
+    pub activation: Activation,
+    pub eps: f64,
+    /// Whether no place sees those after it.
+    pub causal: bool,
+}
 
 #[derive(Clone, Debug)]
 pub struct EncoderLayer {
@@ -19,9 +31,9 @@ pub struct EncoderLayer {
 }
 
 impl EncoderLayer {
-    pub fn load(weights: &Weights<'_>, config: &ClipTextConfig) -> LoadResult<Self> {
-        let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let norm = |name| LayerNorm::load(&weights.pp(name), width, config.layer_norm_eps);
+    pub fn load(weights: &Weights<'_>, config: LayerConfig) -> LoadResult<Self> {
+        let LayerConfig { width, inner, .. } = config;
+        let norm = |name| LayerNorm::load(&weights.pp(name), width, config.eps);
         Ok(Self {
             layer_norm1: norm("layer_norm1")?,
             self_attn: Attention::load(&weights.pp("self_attn"), config)?,
@@ -50,16 +62,16 @@ struct Attention {
 }
 
 impl Attention {
-    fn load(weights: &Weights<'_>, config: &ClipTextConfig) -> LoadResult<Self> {
-        let width = config.hidden_size;
+    fn load(weights: &Weights<'_>, config: LayerConfig) -> LoadResult<Self> {
+        let width = config.width;
         let project = |name| Linear::load(&weights.pp(name), width, width);
-        let plain = AttentionOptions::new(config.num_attention_heads, width);
+        let plain = AttentionOptions::new(config.heads, width);
         Ok(Self {
             q_proj: project("q_proj")?,
             k_proj: project("k_proj")?,
             v_proj: project("v_proj")?,
             out_proj: project("out_proj")?,
-            options: AttentionOptions { causal: true, ..plain },
+            options: AttentionOptions { causal: config.causal, ..plain },
         })
     }
 

@@ -1,13 +1,18 @@
 //! `CLIPTextModel` and `CLIPTextModelWithProjection`: the prompt's tokens to hidden states that the
-//! U-Net attends to, and to one vector for the whole text.
+//! U-Net attends to, and to one vector for the whole text. And CLIP's picture encoder,
+//! `CLIPVisionModelWithProjection`.
 
 mod config;
 mod layer;
+mod vision;
 
 use candle_core::{DType, Device, Module, Result, Tensor, bail};
 
-pub use self::config::ClipTextConfig;
 use self::layer::EncoderLayer;
+pub use self::{
+    config::{ClipTextConfig, ClipVisionConfig},
+    vision::ClipVisionModel,
+};
 use super::{
     Result as LoadResult, Weights,
     layers::{LayerNorm, Linear},
@@ -51,7 +56,8 @@ impl ClipTextModel {
         let weights = weights.pp("text_model");
         let (width, places) = (config.hidden_size, config.max_position_embeddings);
         let embeddings = weights.pp("embeddings");
-        let layer = |i| EncoderLayer::load(&weights.pp(format!("encoder.layers.{i}")), &config);
+        let layer =
+            |i| EncoderLayer::load(&weights.pp(format!("encoder.layers.{i}")), config.layer());
         let eps = config.layer_norm_eps;
         Ok(Self {
             token_embedding: embeddings

@@ -11,6 +11,7 @@
 //! | [`networks`] | candle modules: tensors in, tensors out |
 //! | [`diffusion`] | schedulers, noise, guidance, latent preview, the denoising loop |
 //! | [`catalog`] | which models exist, and where |
+//! | [`hub`] | the Hugging Face hub: search, download, the shared cache |
 //! | [`engine`] | requests, the inference thread, events, compositing of results |
 //! | [`app`] | the egui window |
 //! | [`cli`] | the same requests, without a window |
@@ -22,7 +23,7 @@
 //! ```text
 //! geometry, pixels <- document <- render <- app
 //! geometry, pixels <- networks <- diffusion <- engine <- { app, cli }
-//! catalog <- engine          document <- engine
+//! hub <- catalog <- engine   document <- engine
 //! ```
 
 pub mod app;
@@ -32,6 +33,7 @@ pub mod diffusion;
 pub mod document;
 pub mod engine;
 pub mod geometry;
+pub mod hub;
 pub mod networks;
 pub mod pixels;
 pub mod render;

@@ -15,10 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &["geometry", "pixels", "document"]),
     ("networks", &["geometry", "pixels"]),
     ("diffusion", &["geometry", "pixels", "networks"]),
-    ("catalog", &["geometry", "pixels"]),
+    ("hub", &[]),
+    ("catalog", &["geometry", "pixels", "hub"]),
     ("engine", &["geometry", "pixels", "document", "networks", "diffusion", "catalog"]),
-    ("cli", &["geometry", "pixels", "render", "engine", "catalog", "diffusion"]),
-    ("app", &["geometry", "pixels", "document", "render", "engine", "catalog", "diffusion"]),
+    ("cli", &["geometry", "pixels", "render", "engine", "catalog", "diffusion", "hub"]),
+    ("app", &["geometry", "pixels", "document", "render", "engine", "catalog", "diffusion", "hub"]),
 ];
 
 /// Crates that must not leak out of their rooms.
@@ -31,6 +32,8 @@ const TOOLKITS: &[(&str, &[&str])] = &[
     ("candle_core", &["networks", "diffusion", "engine", "cli"]),
     ("candle_nn", &["networks", "diffusion"]),
     ("clap", &["cli"]),
+    ("hf_hub", &["hub"]),
+    ("ureq", &["hub"]),
     ("anyhow", &["app", "cli"]),
 ];
 

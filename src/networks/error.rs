@@ -60,6 +60,9 @@ pub enum NetworkError {
     #[error("{}: {why}", file.display())]
     Tokenizer { file: PathBuf, why: String },
 
+    #[error("{}: {why}", file.display())]
+    Lora { file: PathBuf, why: String },
+
     #[error("loading was cancelled")]
     Cancelled,
 

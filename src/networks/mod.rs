@@ -9,6 +9,7 @@
 //! | [`weights`] | a component's safetensors: found, checked, converted |
 //! | [`config`] | `config.json`, read strictly |
 //! | [`layers`] | what the networks are built from |
+//! | [`adapters`] | LoRA: what is added to layers of a loaded network |
 //! | [`unet`] | `UNet2DConditionModel` |
 //! | [`autoencoder`] | `AutoencoderKL` |
 //! | [`clip`] | `CLIPTextModel`, `CLIPVisionModelWithProjection` |
@@ -16,6 +17,7 @@
 //! | [`prior`] | `PriorTransformer` |
 //! | [`tokenizer`] | `CLIPTokenizer` |
 
+pub mod adapters;
 pub mod autoencoder;
 pub mod clip;
 pub mod config;

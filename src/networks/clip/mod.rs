@@ -15,6 +15,7 @@ pub use self::{
 };
 use super::{
     Result as LoadResult, Weights,
+    adapters::Slots,
     layers::{LayerNorm, Linear},
 };
 
@@ -45,15 +46,16 @@ pub struct ClipTextModel {
     text_projection: Option<Linear>,
     device: Device,
     dtype: DType,
+    slots: Slots,
     config: ClipTextConfig,
 }
 
 impl ClipTextModel {
     /// # Errors
     /// If a tensor is missing, has another shape than the configuration says, or is not finite.
-    pub fn load(config: ClipTextConfig, weights: &Weights<'_>) -> LoadResult<Self> {
-        let projection = weights.pp("text_projection");
-        let weights = weights.pp("text_model");
+    pub fn load(config: ClipTextConfig, all: &Weights<'_>) -> LoadResult<Self> {
+        let projection = all.pp("text_projection");
+        let weights = all.pp("text_model");
         let (width, places) = (config.hidden_size, config.max_position_embeddings);
         let embeddings = weights.pp("embeddings");
         let layer =
@@ -71,12 +73,18 @@ impl ClipTextModel {
                 .transpose()?,
             device: weights.device().clone(),
             dtype: weights.dtype(),
+            slots: all.slots(),
             config,
         })
     }
 
     pub fn config(&self) -> &ClipTextConfig {
         &self.config
+    }
+
+    /// Where it can be adapted.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     /// What the network computes in, and its output comes in.

@@ -3,6 +3,7 @@
 mod added;
 mod blocks;
 mod config;
+mod original;
 mod residuals;
 mod time;
 mod transformer;
@@ -20,6 +21,7 @@ use self::{
 };
 use super::{
     Result as LoadResult, Weights,
+    adapters::Slots,
     layers::{Conv2d, GroupNorm},
 };
 
@@ -55,6 +57,7 @@ pub struct UNet2DConditionModel {
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     dtype: DType,
+    slots: Slots,
     config: UNetConfig,
 }
 
@@ -92,12 +95,18 @@ impl UNet2DConditionModel {
                 config.conv_out_kernel,
             )?,
             dtype: weights.dtype(),
+            slots: weights.slots().also_named(|path| original::name(&config, path)),
             config,
         })
     }
 
     pub fn config(&self) -> &UNetConfig {
         &self.config
+    }
+
+    /// Where it can be adapted.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     /// What the network computes in. Inputs are cast to it; the prediction comes in it.

@@ -1,7 +1,7 @@
 //! A component's tensors, read from safetensors as they are asked for.
 
 mod aliases;
-mod convert;
+pub(super) mod convert;
 mod files;
 mod store;
 
@@ -10,7 +10,11 @@ use std::{ops::ControlFlow, path::Path, rc::Rc};
 use candle_core::{DType, Device, Shape, Tensor};
 
 use self::store::Store;
-use super::{NetworkError, Result};
+pub(super) use self::store::without_trailing_ones;
+use super::{
+    NetworkError, Result,
+    adapters::{Slot, Slots},
+};
 
 /// How far loading has come, in bytes of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,18 @@ impl<'a> Weights<'a> {
     /// The tensor `name` here. A 1x1 convolution may stand for a linear layer, and the reverse.
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         self.store.load(&self.key(name), &shape.into(), self.dtype, &self.device)
+    }
+
+    /// A slot for the layer here, whose weight has this shape.
+    pub fn slot(&self, shape: &[usize]) -> Slot {
+        let slot = Slot::new(shape, self.dtype, &self.device);
+        self.store.keep_slot(&self.prefix, slot.clone());
+        slot
+    }
+
+    /// The slots of all layers that were loaded from here.
+    pub fn slots(&self) -> Slots {
+        self.store.slots(&self.prefix)
     }
 
     /// The dtype that tensors come in.

@@ -10,7 +10,10 @@ use std::{
 use candle_core::{DType, Device, Shape, Tensor, safetensors::MmapedSafetensors};
 
 use super::{BytesRead, aliases::aliases, convert};
-use crate::networks::{NetworkError, Result};
+use crate::networks::{
+    NetworkError, Result,
+    adapters::{Slot, Slots},
+};
 
 type Progress<'a> = Box<dyn FnMut(BytesRead) -> ControlFlow<()> + 'a>;
 
@@ -21,6 +24,8 @@ pub struct Store<'a> {
     total: u64,
     done: Cell<u64>,
     progress: RefCell<Progress<'a>>,
+    /// Of the layers made so far, by their paths.
+    slots: RefCell<Vec<(String, Slot)>>,
 }
 
 impl<'a> Store<'a> {
@@ -42,7 +47,23 @@ impl<'a> Store<'a> {
             }
             files.push((path.clone(), file));
         }
-        Ok(Self { files, routes, total, done: Cell::new(0), progress: RefCell::new(progress) })
+        let (done, progress, slots) = (Cell::new(0), RefCell::new(progress), RefCell::default());
+        Ok(Self { files, routes, total, done, progress, slots })
+    }
+
+    pub fn keep_slot(&self, path: &str, slot: Slot) {
+        self.slots.borrow_mut().push((path.to_owned(), slot));
+    }
+
+    /// The slots under a path, by the rest of theirs.
+    pub fn slots(&self, prefix: &str) -> Slots {
+        let slots = self.slots.borrow();
+        let below = slots.iter().filter_map(|(path, slot)| {
+            let rest = path.strip_prefix(prefix)?;
+            let rest = if prefix.is_empty() { rest } else { rest.strip_prefix('.')? };
+            Some((rest.to_owned(), slot.clone()))
+        });
+        Slots::new(below)
     }
 
     /// The file and the name in it under which `key` is stored.
@@ -63,7 +84,7 @@ impl<'a> Store<'a> {
         if !convert::is_float(view.dtype()) {
             return Err(NetworkError::TensorDtype { file, key, stored: view.dtype().to_string() });
         }
-        if bare(view.shape()) != bare(shape.dims()) {
+        if without_trailing_ones(view.shape()) != without_trailing_ones(shape.dims()) {
             let (found, expected) = (view.shape().to_vec(), shape.dims().to_vec());
             return Err(NetworkError::TensorShape { file, key, found, expected });
         }
@@ -86,7 +107,7 @@ impl<'a> Store<'a> {
 }
 
 /// A shape without the ones at its end: a 1x1 convolution is a linear layer.
-fn bare(dims: &[usize]) -> &[usize] {
+pub fn without_trailing_ones(dims: &[usize]) -> &[usize] {
     let end = dims.iter().rposition(|&dim| dim != 1).map_or(0, |last| last + 1);
     &dims[..end]
 }

@@ -5,11 +5,19 @@ mod kernel;
 use candle_core::{DType, Module, Result, Tensor};
 
 use self::kernel::Convolve;
-use crate::networks::{Result as LoadResult, Weights};
+use crate::networks::{Result as LoadResult, Weights, adapters::Slot};
 
-/// A square two-dimensional convolution with a bias, [B, inputs, H, W] to [B, outputs, H', W'].
+/// A square two-dimensional convolution with a bias, [B, inputs, H, W] to [B, outputs, H', W'], and
+/// what its slot adds.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
+    plain: Plain,
+    slot: Slot,
+}
+
+/// The convolution alone.
+#[derive(Clone, Debug)]
+struct Plain {
     /// [outputs, inputs, kernel, kernel].
     weight: Tensor,
     /// [outputs].
@@ -40,24 +48,46 @@ impl Conv2d {
         stride: usize,
         padding: usize,
     ) -> LoadResult<Self> {
-        let weight = weights.get((outputs, inputs, kernel, kernel), "weight")?;
+        let shape = [outputs, inputs, kernel, kernel];
+        let weight = weights.get(shape.as_slice(), "weight")?;
         let bias = weights.get(outputs, "bias")?;
-        Ok(Self { weight, bias, stride, padding })
-    }
-
-    fn plain(&self, x: &Tensor) -> Result<Tensor> {
-        let out = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
-        out.broadcast_add(&self.bias.reshape((1, (), 1, 1))?)
+        Ok(Self { plain: Plain { weight, bias, stride, padding }, slot: weights.slot(&shape) })
     }
 }
 
 impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.slot.add(self.plain.forward(x)?, |branch| {
+            let Plain { stride, padding, .. } = self.plain;
+            let low = unbiased(&branch.down, stride, padding)?.forward(x)?;
+            match &branch.bias {
+                Some(bias) => {
+                    let (weight, bias) = (branch.up.clone(), bias.clone());
+                    Plain { weight, bias, stride: 1, padding: 0 }.forward(&low)
+                }
+                None => unbiased(&branch.up, 1, 0)?.forward(&low),
+            }
+        })
+    }
+}
+
+fn unbiased(weight: &Tensor, stride: usize, padding: usize) -> Result<Plain> {
+    let bias = Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?;
+    Ok(Plain { weight: weight.clone(), bias, stride, padding })
+}
+
+impl Plain {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !x.device().is_cpu() || x.dtype() != DType::F32 {
-            return self.plain(x);
+            return self.by_candle(x);
         }
         let op = Convolve { stride: self.stride, padding: self.padding };
         x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op)
+    }
+
+    fn by_candle(&self, x: &Tensor) -> Result<Tensor> {
+        let out = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
+        out.broadcast_add(&self.bias.reshape((1, (), 1, 1))?)
     }
 }
 
@@ -85,14 +115,14 @@ mod tests {
             (2, 3, 5, 3, 4, 2, 1),
             (1, 1, 4, 1, 1, 5, 5),
         ] {
-            let conv = Conv2d {
+            let conv = Plain {
                 weight: random((outputs, inputs, kernel, kernel)),
                 bias: random(outputs),
                 stride,
                 padding,
             };
             let x = random((2, inputs, height, width));
-            let (got, right) = (conv.forward(&x).unwrap(), conv.plain(&x).unwrap());
+            let (got, right) = (conv.forward(&x).unwrap(), conv.by_candle(&x).unwrap());
             assert_eq!(got.dims(), right.dims());
             let difference = (got - right).unwrap().abs().unwrap().max_all().unwrap();
             let difference = difference.to_scalar::<f32>().unwrap();
@@ -102,7 +132,7 @@ mod tests {
 
     #[test]
     fn shapes_that_do_not_fit_are_errors() {
-        let conv = Conv2d { weight: random((2, 3, 3, 3)), bias: random(2), stride: 1, padding: 0 };
+        let conv = Plain { weight: random((2, 3, 3, 3)), bias: random(2), stride: 1, padding: 0 };
         assert!(conv.forward(&random((1, 4, 8, 8))).is_err());
         assert!(conv.forward(&random((1, 3, 2, 8))).is_err());
         assert!(conv.forward(&random((3, 8, 8))).is_err());

@@ -5,6 +5,7 @@
 
 mod detect;
 mod hub_cache;
+pub mod loras;
 pub mod places;
 mod starter;
 
@@ -31,6 +32,11 @@ pub enum CatalogError {
     /// A model with something missing or wrong in it.
     #[error("{path}: {reason}")]
     Broken { path: PathBuf, reason: String },
+    #[error(
+        "no LoRA `{name}`: it is neither a file here nor the name of one in {folders}. Name a \
+         .safetensors file, or put its folder into OVERPAINT_LORAS"
+    )]
+    NoLora { name: String, folders: String },
     /// The starter model could not be unpacked.
     #[error("the starter model could not be unpacked to {path}: {reason}")]
     Unpack { path: PathBuf, reason: String },

@@ -15,10 +15,13 @@ pub fn model_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = env::var_os("OVERPAINT_MODELS")
         .map(|paths| env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).collect())
         .unwrap_or_default();
-    if let Ok(strategy) = etcetera::choose_base_strategy() {
-        folders.push(strategy.data_dir().join("overpaint/models"));
-    }
+    folders.extend(data_folder().map(|data| data.join("models")));
     folders
+}
+
+/// Where the person keeps what belongs to the program.
+pub fn data_folder() -> Option<PathBuf> {
+    Some(etcetera::choose_base_strategy().ok()?.data_dir().join("overpaint"))
 }
 
 /// Where the program keeps what it can make again.

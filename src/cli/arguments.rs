@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::values;
-use crate::engine::{Device, Dtype, FillMode, NoiseKind, PreviewMethod};
+use crate::engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod};
 
 /// Paint a mask, say what should be there, and watch a diffusion model fill it in.
 ///
@@ -181,6 +181,10 @@ pub struct Settings {
     /// Guidance rescale (phi), 0 to 1 [default: 0]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub guidance_rescale: Option<f64>,
+    /// A LoRA as a .safetensors file, or the name of one in the LoRA folders; SCALE is how strongly
+    /// it acts, -100 to 100, 1 as it was trained. May be given several times
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = values::lora)]
+    pub lora: Vec<LoraUse>,
     /// Whose random numbers: torch (as on the CPU), philox (as on CUDA) [default: torch]
     #[arg(long, value_name = "KIND", value_parser = values::noise)]
     pub noise: Option<NoiseKind>,

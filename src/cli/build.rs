@@ -122,6 +122,9 @@ fn apply(request: &mut Request, settings: &Settings) {
     set(&mut request.eta, settings.eta);
     request.clip_skip = settings.clip_skip.or(request.clip_skip);
     set(&mut request.guidance_rescale, settings.guidance_rescale);
+    if !settings.lora.is_empty() {
+        request.lora.clone_from(&settings.lora);
+    }
     set(&mut request.noise, settings.noise);
 }
 

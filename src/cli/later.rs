@@ -24,7 +24,6 @@ const WITH_VALUE: &[&str] = &[
     "controlnet-conditioning-scale",
     "control-guidance-start",
     "control-guidance-end",
-    "lora",
     "embedding",
     "vae",
     "prior",

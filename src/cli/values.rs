@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::{Device, Dtype, FillMode, NoiseKind, PreviewMethod};
+use crate::engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod};
 
 /// One of a few words; the error lists them.
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
@@ -41,6 +41,16 @@ pub fn preview(text: &str) -> Result<PreviewMethod, String> {
 
 pub fn fill_mode(text: &str) -> Result<FillMode, String> {
     choice(text, &[("original", FillMode::Original), ("content-aware", FillMode::ContentAware)])
+}
+
+/// `FILE[:SCALE]`; a colon before anything but a number belongs to the name.
+pub fn lora(text: &str) -> Result<LoraUse, String> {
+    let scaled = text.rsplit_once(':').and_then(|(path, scale)| Some((path, scale.parse().ok()?)));
+    let (path, scale) = scaled.unwrap_or((text, 1.0));
+    if path.is_empty() {
+        return Err("must be FILE or FILE:SCALE, as in style.safetensors:0.8".into());
+    }
+    Ok(LoraUse { path: path.into(), scale })
 }
 
 pub fn prompt_syntax(text: &str) -> Result<(), String> {
@@ -93,6 +103,16 @@ mod tests {
         assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
         assert!(seed("1.5").is_err());
         assert!(threads("0").is_err());
+    }
+
+    #[test]
+    fn a_lora_may_have_a_scale() {
+        let parts = |text| lora(text).map(|lora| (lora.path.display().to_string(), lora.scale));
+        assert_eq!(parts("a.safetensors"), Ok(("a.safetensors".into(), 1.0)));
+        assert_eq!(parts("a.safetensors:-0.5"), Ok(("a.safetensors".into(), -0.5)));
+        assert_eq!(parts("C:\\a:2"), Ok(("C:\\a".into(), 2.0)));
+        assert_eq!(parts("C:\\a"), Ok(("C:\\a".into(), 1.0)));
+        assert!(parts(":1").is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub fn run(
     monitor: &mut dyn Monitor,
 ) -> Result<Outcome, EngineError> {
     let started = Instant::now();
+    model.use_loras(request, monitor)?;
     let encoded = Encoded::new(model, request, plan, monitor)?;
     let linear = match request.preview {
         PreviewMethod::Linear => Some(model.linear_preview(monitor)?),

@@ -97,6 +97,9 @@ pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
             )));
         }
         scheduler(folder, request)?;
+        for lora in &request.lora {
+            catalog::loras::find(&lora.path).map_err(EngineError::invalid)?;
+        }
         if request.task != Task::Generate {
             skipped_steps(request.num_inference_steps, request.strength())?;
         }

@@ -13,6 +13,11 @@ impl<K: PartialEq, V: Clone> Memo<K, V> {
         Self { entries: VecDeque::new(), capacity }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     /// The value of `key`, made only if it is not kept. A value that failed is not kept.
     pub fn get_or_try<E>(&mut self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let entry = match self.entries.iter().position(|(known, _)| *known == key) {

@@ -14,6 +14,7 @@ mod fill;
 mod generate;
 mod job;
 mod local;
+mod loras;
 mod memo;
 pub mod metadata;
 mod models;
@@ -43,6 +44,7 @@ pub use preview_slot::PreviewSlot;
 pub use queue::CancelToken;
 pub use reporter::Wake;
 pub use request::{
-    Deferred, Device, Dtype, FillMode, ImageSource, NoiseKind, PreviewMethod, Record, Request, Task,
+    Deferred, Device, Dtype, FillMode, ImageSource, LoraUse, NoiseKind, PreviewMethod, Record,
+    Request, Task,
 };
 pub use thread::{Engine, SubmitError};

@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{
-    EngineError, Monitor, Request, Task, calibration::chart, memo::Memo, networks::Networks,
-    tensors::picture_tensor,
+    EngineError, Monitor, Request, Task, calibration::chart, loras::Loras, memo::Memo,
+    networks::Networks, tensors::picture_tensor,
 };
 use crate::{
     catalog::{Family, ModelFolder},
@@ -26,6 +26,7 @@ pub struct Model {
     prompts: Memo<Text, Embedding>,
     pictures: Memo<u64, Posterior>,
     linear_preview: Option<LinearPreview>,
+    loras: Loras,
 }
 
 /// What the text encoders read.
@@ -53,7 +54,21 @@ impl Model {
             prompts: Memo::new(PROMPTS_KEPT),
             pictures: Memo::new(PICTURES_KEPT),
             linear_preview: None,
+            loras: Loras::default(),
         })
+    }
+
+    /// Puts the request's LoRAs in place, and no others.
+    pub fn use_loras(
+        &mut self,
+        request: &Request,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), EngineError> {
+        let parts = self.networks.adaptable();
+        if self.loras.put_in_place(request, &parts, monitor)? {
+            self.prompts.clear();
+        }
+        Ok(())
     }
 
     pub fn device(&self) -> &Device {

@@ -12,7 +12,9 @@ use crate::{
     diffusion::{Decoder, Denoiser, DenoiserInput, Posterior},
     networks::{
         AutoencoderConfig, AutoencoderKl, Conditioning, NetworkError, UNet2DConditionModel,
-        UNetConfig, Weights, unet::AdditionConfig,
+        UNetConfig, Weights,
+        adapters::{self, Parts},
+        unet::AdditionConfig,
     },
 };
 
@@ -86,6 +88,12 @@ impl Networks {
         })?;
         let (unet, autoencoder) = (Unet(unet), Autoencoder(autoencoder));
         Ok(Self { text, unet, autoencoder })
+    }
+
+    /// Where LoRAs act.
+    pub fn adaptable(&self) -> Parts<'_> {
+        let unet = (adapters::Part::Unet, self.unet.0.slots());
+        self.text.adaptable().chain([unet]).collect()
     }
 
     /// The distribution of latents of a picture [1, 3, H, W] in [-1, 1].

@@ -152,6 +152,21 @@ pub enum PreviewMethod {
     Full,
 }
 
+/// A LoRA, and how strongly it acts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraUse {
+    /// A safetensors file, or the name of one in the folders of `catalog::loras`.
+    pub path: PathBuf,
+    /// Times what the file itself says; 1 is as it was trained, 0 is without, -100 to 100.
+    #[serde(default = "full_scale")]
+    pub scale: f64,
+}
+
+fn full_scale() -> f64 {
+    1.0
+}
+
 /// One generation. Defaults are the reference's unless the field says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -186,6 +201,8 @@ pub struct Request {
     pub clip_skip: Option<usize>,
     /// Guidance rescale (phi), 0 to 1.
     pub guidance_rescale: f64,
+    /// Additions to the model's layers, all at once.
+    pub lora: Vec<LoraUse>,
     /// Gaussian blur of the mask before use, radius in picture pixels.
     pub mask_blur: f32,
     /// Sample only the mask's surroundings, with this margin in pixels. `None`: all of the picture
@@ -236,6 +253,7 @@ impl Default for Request {
             eta: 0.0,
             clip_skip: None,
             guidance_rescale: 0.0,
+            lora: Vec::new(),
             mask_blur: 0.0,
             padding_mask_crop: None,
             overlay: true,

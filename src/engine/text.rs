@@ -7,7 +7,7 @@ use candle_core::{D, DType, Tensor};
 use super::{EngineError, networks::Part};
 use crate::{
     diffusion::Embedding,
-    networks::{ClipTextConfig, ClipTextModel, ClipTokenizer},
+    networks::{ClipTextConfig, ClipTextModel, ClipTokenizer, adapters},
 };
 
 /// The folders of an encoder and its tokenizer, in the order in which their states are joined.
@@ -37,8 +37,17 @@ pub struct TextEncoders {
 }
 
 struct TextEncoder {
+    part: adapters::Part,
     tokenizer: ClipTokenizer,
     network: ClipTextModel,
+}
+
+/// What LoRA files call the encoder in this folder.
+fn adapted(folder: &str) -> adapters::Part {
+    match folder {
+        "text_encoder_2" => adapters::Part::TextEncoder2,
+        _ => adapters::Part::TextEncoder,
+    }
 }
 
 /// The encoders of a model, known but not loaded.
@@ -74,13 +83,18 @@ impl Found {
             let network = part.load(name, "Loading the text encoder", DType::F32, |weights| {
                 ClipTextModel::load(config, weights)
             })?;
-            encoders.push(TextEncoder { tokenizer, network });
+            encoders.push(TextEncoder { part: adapted(name), tokenizer, network });
         }
         Ok(TextEncoders { encoders, states })
     }
 }
 
 impl TextEncoders {
+    /// Where LoRAs act.
+    pub fn adaptable(&self) -> impl Iterator<Item = (adapters::Part, &adapters::Slots)> {
+        self.encoders.iter().map(|encoder| (encoder.part, encoder.network.slots()))
+    }
+
     /// The tokens of a text for the first encoder, and of another for the second. Where there is
     /// one encoder only, it reads the first.
     pub fn tokens(&self, text: &str, second: &str) -> Result<Vec<Tokens>, EngineError> {

@@ -21,6 +21,9 @@ impl Request {
         within("eta", self.eta, 0.0, 1.0)?;
         within("guidance rescale", self.guidance_rescale, 0.0, 1.0)?;
         within("guidance scale", self.guidance_scale, 0.0, 1000.0)?;
+        for lora in &self.lora {
+            within(&format!("the scale of {}", lora.path.display()), lora.scale, -100.0, 100.0)?;
+        }
         within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
         if self.exact && self.task != Task::Generate && self.guidance_rescale > 0.0 {
             return invalid(

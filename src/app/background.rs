@@ -21,6 +21,7 @@ pub enum Purpose {
     Open,
     Save,
     ModelFolder,
+    LoraFolder,
 }
 
 /// An answer.
@@ -128,5 +129,6 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
                 .save_file()
         }
         Purpose::ModelFolder => dialog.set_title("A model in the diffusers layout").pick_folder(),
+        Purpose::LoraFolder => dialog.set_title("A folder of LoRAs").pick_folder(),
     }
 }

@@ -49,6 +49,10 @@ pub enum Command {
     UseSeed(u64),
     ChooseModelFolder,
     UseModel(String),
+    ChooseLoraFolder,
+    AddLoraFolder(PathBuf),
+    FindLoras,
+    UseLora(PathBuf),
     // the window
     ToggleHelp,
     /// The key that leaves whatever is going on: a stroke, a running job, a sheet.

@@ -34,6 +34,10 @@ impl App {
             Command::UseSeed(seed) => self.use_seed(ctx, seed),
             Command::ChooseModelFolder => self.ask_for(Purpose::ModelFolder),
             Command::UseModel(id) => self.use_model(id),
+            Command::ChooseLoraFolder => self.ask_for(Purpose::LoraFolder),
+            Command::AddLoraFolder(folder) => self.add_lora_folder(&folder),
+            Command::FindLoras => self.find_loras(),
+            Command::UseLora(path) => self.use_lora(path),
             Command::ToggleHelp => self.help_open = !self.help_open,
             Command::Escape => self.escape(),
         }

@@ -36,6 +36,9 @@ impl App {
                 Done::Chosen(Purpose::ModelFolder, path) => {
                     self.commands.push(Command::UseModel(path.to_string_lossy().into_owned()));
                 }
+                Done::Chosen(Purpose::LoraFolder, path) => {
+                    self.commands.push(Command::AddLoraFolder(path));
+                }
                 Done::NoDialog(purpose) => {
                     self.guard.ask_for_path(purpose, self.suggested_path(purpose))
                 }
@@ -105,10 +108,12 @@ impl App {
         }
     }
 
-    /// A dropped folder is a model, any other file a picture.
+    /// A dropped folder is a model, a file of weights a LoRA, any other file a picture.
     fn drop_file(&mut self, path: &Path) {
         self.commands.push(if path.is_dir() {
             Command::UseModel(path.to_string_lossy().into_owned())
+        } else if path.extension().is_some_and(|extension| extension == "safetensors") {
+            Command::UseLora(path.to_owned())
         } else {
             Command::OpenPath(path.to_owned())
         });

@@ -90,6 +90,7 @@ impl Guard {
             Purpose::Open => "Open a picture",
             Purpose::Save => "Save the picture",
             Purpose::ModelFolder => "Use a model folder",
+            Purpose::LoraFolder => "Add a folder of LoRAs",
         };
         let mut decided = None;
         egui::Window::new(title)
@@ -118,6 +119,9 @@ impl Guard {
             (Some(true), Purpose::Open) => commands.push(Command::OpenPath(path.into())),
             (Some(true), Purpose::Save) => commands.push(Command::SaveTo(path.into())),
             (Some(true), Purpose::ModelFolder) => commands.push(Command::UseModel(path)),
+            (Some(true), Purpose::LoraFolder) => {
+                commands.push(Command::AddLoraFolder(path.into()));
+            }
         }
     }
 }

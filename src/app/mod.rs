@@ -13,6 +13,7 @@ mod guard;
 mod icons;
 mod jobs;
 mod launch;
+mod loras;
 mod models;
 mod panels;
 mod settings;

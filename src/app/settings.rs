@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::loras::LoraChoice;
 use crate::engine::{FillMode, NoiseKind, PreviewMethod, Request, Task};
 
 /// Where the next seed comes from.
@@ -28,6 +29,7 @@ pub struct Settings {
     pub seed: u64,
     /// `None` is the model's own.
     pub scheduler: Option<String>,
+    pub loras: Vec<LoraChoice>,
     /// Gaussian radius in picture pixels.
     pub mask_blur: f64,
     pub fill_mode: FillMode,
@@ -46,6 +48,7 @@ impl Default for Settings {
             seed_choice: SeedChoice::Random,
             seed: 0,
             scheduler: None,
+            loras: Vec::new(),
             mask_blur: 4.0,
             fill_mode: FillMode::Original,
             preview: PreviewMethod::Linear,
@@ -67,6 +70,7 @@ impl Settings {
             guidance_scale: self.guidance,
             strength: Some(self.strength),
             scheduler: self.scheduler.clone(),
+            lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
             mask_blur: self.mask_blur as f32,
             fill_mode: self.fill_mode,
             preview: self.preview,

@@ -79,7 +79,7 @@ impl App {
             brush: BrushSettings::default(),
             brush_tool: BrushTool::new(BrushMode::Paint, Default::default()),
             eraser_tool: BrushTool::new(BrushMode::Erase, Default::default()),
-            settings: Settings::default(),
+            settings: Settings { loras: super::loras::choices(&[]), ..Settings::default() },
             overlay: Overlay::default(),
             models,
             engine,

@@ -3,15 +3,17 @@
 use egui::{Key, Modifiers, pos2};
 use egui_kittest::kittest::Queryable as _;
 use libtest_mimic::{Failed, Trial};
+use overpaint::{app::Command, engine::LoraUse};
 
 use crate::stage::{SCRIPTED_COLOUR, SCRIPTED_SEED, Stage};
 
 pub fn tests() -> Vec<Trial> {
-    let rows: [(&str, fn()); 9] = [
+    let rows: [(&str, fn()); 10] = [
         ("an_empty_window_invites", an_empty_window_invites),
         ("every_control_has_a_name", every_control_has_a_name),
         ("generate_without_a_mask_says_what_to_do", generate_without_a_mask_says_what_to_do),
         ("what_is_typed_reaches_the_model", what_is_typed_reaches_the_model),
+        ("a_lora_reaches_the_model_with_its_scale", a_lora_reaches_the_model),
         ("a_run_shows_its_steps_and_ends_on_the_canvas", a_run_shows_its_steps),
         ("accept_writes_only_the_marked_part", accept_writes_only_the_marked_part),
         ("discard_leaves_the_picture", discard_leaves_the_picture),
@@ -86,6 +88,25 @@ fn what_is_typed_reaches_the_model() {
     let request = stage.request();
     assert_eq!(request.prompt, "wet sand");
     assert!(request.image.is_some() && request.mask.is_some());
+}
+
+fn a_lora_reaches_the_model() {
+    let mut stage = Stage::new(false);
+    stage.window.state_mut().push(Command::UseLora("styles/woodcut.safetensors".into()));
+    stage.settle();
+    stage.window.get_by_label("LoRA: 1 on").click();
+    stage.settle();
+    stage.window.get_by_label("woodcut").click();
+    stage.settle();
+    stage.window.get_by_label("LoRA").scroll_to_me();
+    stage.window.get_by_label("woodcut").click();
+    stage.settle();
+    mark_something(&mut stage);
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    stage.window.step();
+    stage.window.step();
+    let loras = stage.request().lora;
+    assert_eq!(loras, [LoraUse { path: "styles/woodcut.safetensors".into(), scale: 1.0 }]);
 }
 
 fn a_run_shows_its_steps() {

@@ -53,6 +53,9 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings));
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
         preview(ui, view.settings);
+        ui.add_enabled_ui(diffuses, |ui| {
+            super::lora::show(ui, &mut view.settings.loras, commands);
+        });
     });
 }
 

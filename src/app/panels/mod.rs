@@ -2,6 +2,7 @@
 
 pub mod generate;
 pub mod help;
+pub mod lora;
 pub mod mask;
 pub mod notices;
 pub mod result_bar;

@@ -7,6 +7,7 @@ mod compare;
 mod described;
 mod fixtures;
 mod kandinsky;
+mod lora;
 mod networks;
 mod noise;
 mod pipelines;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let trials = [
         tokens::trials(),
         pipelines::trials(),
+        lora::trials(),
         sensitivity::trials(),
         networks::trials(),
         kandinsky::trials(),

@@ -33,7 +33,12 @@ struct Cases {
 
 /// Every case that the reference left.
 pub fn cases() -> Vec<Case> {
-    read_json::<Cases>("cases.json").cases
+    cases_of("cases.json")
+}
+
+/// The cases of a table.
+pub fn cases_of(table: &str) -> Vec<Case> {
+    read_json::<Cases>(table).cases
 }
 
 pub fn trials() -> Vec<Trial> {
@@ -59,6 +64,7 @@ pub fn request(case: &Case) -> Result<Request, String> {
             "image" | "mask" => {
                 json!({ "file": fixtures::root().join("inputs").join(text(value)?) })
             }
+            "lora" => loras(value)?,
             _ => value.clone(),
         };
         fields.insert(field, value);
@@ -73,6 +79,14 @@ pub fn request(case: &Case) -> Result<Request, String> {
     Ok(request)
 }
 
+/// Pairs of file and scale as a request has them.
+fn loras(value: &Value) -> Result<Value, String> {
+    let pairs: Vec<(String, f64)> =
+        serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+    let lora = |(file, scale): (String, f64)| json!({ "path": fixtures::root().join("inputs").join(file), "scale": scale });
+    Ok(pairs.into_iter().map(lora).collect())
+}
+
 fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("{value} is not text"))
 }
@@ -83,7 +97,7 @@ pub fn run(request: Request) -> Result<Outcome, String> {
 }
 
 /// Nobody watches, nobody cancels.
-struct Unwatched;
+pub struct Unwatched;
 
 impl Monitor for Unwatched {
     fn is_cancelled(&mut self) -> bool {

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import lora
 import models
 import pictures
 import runner
@@ -131,6 +132,8 @@ def command_line(program: str, model: Path, settings: dict, folder: Path, out: P
             for name, setting in value.items():
                 text = str(setting).lower() if isinstance(setting, bool) else str(setting)
                 arguments += ["--scheduler-option", f"{name}={text}"]
+        elif key == "lora":
+            arguments += [f"--lora={folder / file}:{scale}" for file, scale in value]
         elif key == "mask":
             arguments += ["--mask", str(folder / value)]
         elif value is True:
@@ -187,6 +190,7 @@ def main() -> int:
     parser.add_argument("--overpaint", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--cases", type=int, default=10)
+    parser.add_argument("--loras", action="store_true", help="with one to three LoRAs in each case")
     parser.add_argument("--keep", type=Path, help="keep models, pictures and outputs in this folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -200,6 +204,8 @@ def main() -> int:
             spec = models.random_spec(rng.getrandbits(30))
             model = models.build(spec, folder / "model")
             settings = random_settings(rng, spec, folder)
+            if options.loras:
+                settings["lora"] = lora.random_loras(rng, model, folder)
             arguments = command_line(options.overpaint, model, settings, folder, folder)
             label = f"{index:4} {settings['command']:9} {settings.get('scheduler', '(own)'):18}"
             try:

@@ -4,6 +4,7 @@ What an option means here is what it must mean in `overpaint ... --exact`:
 * pictures and masks are opened as `diffusers.utils.load_image` opens them (RGB);
 * `scheduler` and `scheduler-option` do `pipe.scheduler = X.from_config(pipe.scheduler.config, **options)` after the
   pipeline was made, so the pipeline's own corrections of old scheduler files have been applied;
+* `lora` is a list of (file, scale): `pipe.load_lora_weights` each, then `pipe.set_adapters`;
 * `mask-blur` is `pipe.mask_processor.blur`; `overlay` is `pipe.image_processor.apply_overlay` with the given mask.
 """
 
@@ -21,6 +22,7 @@ from diffusers.utils import load_image
 from transformers import CLIPTextModel, CLIPTokenizer
 
 import clip_vocabulary
+import lora
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 diffusers.logging.set_verbosity_error()
@@ -135,7 +137,7 @@ def scheduler_class(name: str):
     return getattr(schedulers, f"{full}Scheduler")
 
 
-def make_pipeline(folder: Path, settings: dict):
+def make_pipeline(folder: Path, settings: dict, inputs: Path):
     """The pipeline of a command with the scheduler of the settings."""
     pipe = PIPELINES[settings["command"]](**load_parts(folder))
     pipe.set_progress_bar_config(disable=True)
@@ -144,12 +146,14 @@ def make_pipeline(folder: Path, settings: dict):
         name = settings.get("scheduler")
         cls = scheduler_class(name) if name else type(pipe.scheduler)
         pipe.scheduler = cls.from_config(pipe.scheduler.config, **options)
+    if "lora" in settings:
+        lora.attach(pipe, settings["lora"], inputs)
     return pipe
 
 
 def run(model: Path, settings: dict, inputs: Path) -> Result:
-    """Runs the settings (paths of picture and mask relative to `inputs`)."""
-    pipe = make_pipeline(model, settings)
+    """Runs the settings (paths of pictures, masks and LoRAs relative to `inputs`)."""
+    pipe = make_pipeline(model, settings, inputs)
     latents, timesteps, decoded = [], [], []
 
     def on_step(_pipe, _index, timestep, values):

@@ -28,6 +28,8 @@ pub enum Purpose {
 pub enum Done {
     /// A dialog was closed with a choice.
     Chosen(Purpose, PathBuf),
+    /// A dialog was closed without a choice.
+    Dismissed(Purpose),
     /// A dialog could not be shown on this desktop.
     NoDialog(Purpose),
     /// A picture was read, and the mask that was asked for with it.
@@ -65,7 +67,7 @@ impl Background {
             match dialog(purpose, start) {
                 Some(path) => Some(Done::Chosen(purpose, path)),
                 None if opened.elapsed() < SOONER_THAN_A_PERSON => Some(Done::NoDialog(purpose)),
-                None => None,
+                None => Some(Done::Dismissed(purpose)),
             }
         });
     }

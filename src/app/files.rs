@@ -39,6 +39,8 @@ impl App {
                 Done::Chosen(Purpose::LoraFolder, path) => {
                     self.commands.push(Command::AddLoraFolder(path));
                 }
+                Done::Dismissed(Purpose::Save) => self.guard.stay(),
+                Done::Dismissed(_) => {}
                 Done::NoDialog(purpose) => {
                     self.guard.ask_for_path(purpose, self.suggested_path(purpose))
                 }
@@ -50,7 +52,10 @@ impl App {
                 Done::Written { path, result: Ok(()), revision } => {
                     self.saved(ctx, &path, revision)
                 }
-                Done::Written { result: Err(why), .. } => self.complain(why),
+                Done::Written { result: Err(why), .. } => {
+                    self.guard.stay();
+                    self.complain(why);
+                }
             }
         }
     }
@@ -163,6 +168,7 @@ impl App {
         let waits = self.document.as_ref().is_some_and(|d| d.staged().is_some());
         let rest = if waits { ". The result that waits is not in it: accept it first" } else { "" };
         self.tell(ctx, format!("Saved {name}{rest}"));
+        self.go_on_after_saving(ctx);
     }
 
     fn suggested_path(&self, purpose: Purpose) -> PathBuf {

@@ -35,6 +35,8 @@ impl Intent {
 #[derive(Default)]
 pub struct Guard {
     asking: Option<Intent>,
+    /// What to go on with once the picture is saved.
+    after_saving: Option<Intent>,
     /// A path that is being typed.
     typing: Option<(Purpose, String)>,
     /// The person has said that the window may close.
@@ -48,7 +50,13 @@ impl Guard {
 
     pub fn close(&mut self) {
         self.asking = None;
+        self.after_saving = None;
         self.typing = None;
+    }
+
+    /// Nothing was saved after all, so what should have followed does not.
+    pub fn stay(&mut self) {
+        self.after_saving = None;
     }
 
     /// Asks for a path in words, where the desktop has no file dialog.
@@ -69,7 +77,7 @@ impl Guard {
                 ui.add_space(theme::GROUP_GAP);
                 ui.horizontal(|ui| {
                     if ui.button("Save first").clicked() {
-                        self.asking = None;
+                        self.after_saving = self.asking.take();
                         commands.push(Command::Save);
                     }
                     if ui.button("Go on without saving").clicked() {
@@ -115,7 +123,7 @@ impl Guard {
             });
         match (decided, purpose) {
             (None, _) => self.typing = Some((purpose, path)),
-            (Some(false), _) => {}
+            (Some(false), _) => self.after_saving = None,
             (Some(true), Purpose::Open) => commands.push(Command::OpenPath(path.into())),
             (Some(true), Purpose::Save) => commands.push(Command::SaveTo(path.into())),
             (Some(true), Purpose::ModelFolder) => commands.push(Command::UseModel(path)),
@@ -140,6 +148,13 @@ impl App {
     pub(super) fn close_anyway(&mut self, ctx: &egui::Context) {
         if let Some(intent) = self.guard.asking.take() {
             self.carry_out(ctx, intent);
+        }
+    }
+
+    /// Goes on with what "Save first" put off. A result that still waits is asked about again.
+    pub(super) fn go_on_after_saving(&mut self, ctx: &egui::Context) {
+        if let Some(intent) = self.guard.after_saving.take() {
+            self.intend(ctx, intent);
         }
     }
 

@@ -32,6 +32,7 @@ pub struct Settings {
     pub loras: Vec<LoraChoice>,
     /// Gaussian radius in picture pixels.
     pub mask_blur: f64,
+    pub match_edges: bool,
     pub fill_mode: FillMode,
     pub preview: PreviewMethod,
 }
@@ -50,6 +51,7 @@ impl Default for Settings {
             scheduler: None,
             loras: Vec::new(),
             mask_blur: 4.0,
+            match_edges: true,
             fill_mode: FillMode::Original,
             preview: PreviewMethod::Linear,
         }
@@ -72,6 +74,7 @@ impl Settings {
             scheduler: self.scheduler.clone(),
             lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
             mask_blur: self.mask_blur as f32,
+            match_edges: self.match_edges,
             fill_mode: self.fill_mode,
             preview: self.preview,
             noise: NoiseKind::Torch,

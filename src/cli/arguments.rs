@@ -91,6 +91,16 @@ pub struct Fill {
         default_missing_value = "true"
     )]
     pub overlay: Option<bool>,
+    /// Move the shade of the fill so that it meets the picture at the mask's edge; never with
+    /// --exact [default: true]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub match_edges: Option<bool>,
     /// What the hole holds before sampling: original, content-aware [default: original]
     #[arg(long, value_name = "MODE", value_parser = values::fill_mode)]
     pub fill_mode: Option<FillMode>,

@@ -36,6 +36,7 @@ pub fn fill(arguments: Fill) -> Result<Run, Failure> {
     set(&mut request.mask_blur, arguments.mask_blur);
     request.padding_mask_crop = arguments.padding_mask_crop.or(request.padding_mask_crop);
     set(&mut request.fill_mode, arguments.fill_mode);
+    set(&mut request.match_edges, arguments.match_edges);
     match arguments.overlay {
         Some(overlay) => request.overlay = overlay,
         None if arguments.common.request.is_none() => request.overlay = !request.exact,

@@ -11,6 +11,7 @@ use crate::{
         blend::composite,
         overlay::apply_overlay,
         resize::{Filter, resize_picture},
+        seam,
     },
 };
 
@@ -26,6 +27,8 @@ pub enum Composite {
         bounds: Bounds,
         /// Of the same extent; without one the whole part is replaced.
         mask: Option<Arc<Mask>>,
+        /// Whether the shade of what was made is moved to meet the original at the mask's edge.
+        match_edges: bool,
     },
     /// The reference's overlay: the whole original pasted back, `times` over.
     Overlay { original: Picture, mask: Mask, crop: Option<Bounds>, times: usize },
@@ -36,9 +39,10 @@ impl Composite {
     pub fn apply(&self, made: Picture) -> Generated {
         match self {
             Self::Whole { extent } => whole(fitted(made, *extent), extent.bounds()),
-            Self::Region { original, bounds, mask } => {
+            Self::Region { original, bounds, mask, match_edges } => {
                 let raw = fitted(made, bounds.extent());
                 let Some(mask) = mask else { return whole(raw, *bounds) };
+                let raw = if *match_edges { seam::meet(original, &raw, mask) } else { raw };
                 let picture = Arc::new(composite(original, &raw, mask));
                 let composite_mask = Some(Arc::clone(mask));
                 Generated { bounds: *bounds, raw: Arc::new(raw), composite_mask, picture }
@@ -106,6 +110,7 @@ mod tests {
             original: filled(extent, [10, 20, 30, 0]),
             bounds: Bounds::new(5, 6, 3, 1),
             mask: Some(mask),
+            match_edges: false,
         };
         let made = region.apply(filled(Extent::new(24, 8), [200, 100, 50, 255]));
         assert_eq!(made.bounds, Bounds::new(5, 6, 3, 1));
@@ -121,6 +126,7 @@ mod tests {
             original: filled(extent, [1, 2, 3, 255]),
             bounds: extent.bounds(),
             mask: None,
+            match_edges: true,
         };
         let made = region.apply(filled(extent, [9, 8, 7, 255]));
         assert_eq!(made.picture.bytes(), [9, 8, 7, 255].repeat(4));

@@ -2,7 +2,8 @@
 //!
 //! *Exact* does what the reference's pipeline does for the same arguments. *Product* (the default)
 //! samples the mask's surroundings only, covers everything that the mask touches, and puts the
-//! result back through the mask with its soft edge, so that bytes outside it stay as they are.
+//! result back through the mask with its soft edge, its shade moved to meet the picture there, so that
+//! bytes outside it stay as they are.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -144,7 +145,8 @@ fn product(
     let picture = resize_picture(&seen, size, Filter::Lanczos);
     let mask = covering(&resize_mask(&touched(&soft), size, Filter::Lanczos), model.latent_pixels);
     let mask_of_composite = request.overlay.then(|| Arc::new(soft));
-    let composite = Composite::Region { original, bounds, mask: mask_of_composite };
+    let match_edges = request.match_edges;
+    let composite = Composite::Region { original, bounds, mask: mask_of_composite, match_edges };
     Ok(Plan { size, picture: Some(picture), mask: Some(mask), composite })
 }
 

@@ -211,6 +211,9 @@ pub struct Request {
     /// Paste the unmasked part of the original over the result. Without it, all of what was sampled
     /// replaces the picture there.
     pub overlay: bool,
+    /// Move the shade of what was made so that it meets the picture at the mask's edge
+    /// ([`seam::meet`](crate::pixels::seam::meet)). Not in exact mode.
+    pub match_edges: bool,
     pub fill_mode: FillMode,
     pub device: Device,
     pub dtype: Option<Dtype>,
@@ -257,6 +260,7 @@ impl Default for Request {
             mask_blur: 0.0,
             padding_mask_crop: None,
             overlay: true,
+            match_edges: true,
             fill_mode: FillMode::Original,
             device: Device::Auto,
             dtype: None,

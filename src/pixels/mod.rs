@@ -12,6 +12,7 @@ pub mod fit;
 pub mod luma;
 pub mod overlay;
 pub mod resize;
+pub mod seam;
 
 #[cfg(test)]
 mod reference_tests;

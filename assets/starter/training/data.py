@@ -69,12 +69,39 @@ def crop(photo, size, rng):
     if rng.random() < 0.5:
         c = c[:, ::-1]
     c = c.astype(np.float32) * (2 / 255) - 1
+    if rng.random() < 0.15:  # any tint, or none: a hole's colours are to be read off its surroundings
+        c = c @ _tint(rng)
     if rng.random() < 0.5:  # a little exposure, contrast and saturation
         s = rng.uniform(0.8, 1.25)
         mix = (s * np.eye(3) + (1 - s) / 3) * rng.uniform(0.85, 1.15)
         c = cv2.transform(c, np.hstack([mix, np.full((3, 1), rng.uniform(-0.12, 0.12))]))
         np.clip(c, -1, 1, out=c)
     return np.ascontiguousarray(c), (y / h, (y + side) / h)
+
+
+def _tint(rng):
+    """A 3x3 matrix: the colours are taken away, weakened, or change places."""
+    if rng.random() < 0.4:
+        return np.full((3, 3), 1 / 3, np.float32)
+    turned = np.eye(3, dtype=np.float32)[rng.permutation(3)]
+    keep = rng.uniform(0.4, 1.0)
+    return (keep * turned + (1 - keep) / 3).astype(np.float32)
+
+
+def plain(c, rng):
+    """A picture without detail: `c` made soft, or a gradient of two colours, with a little grain."""
+    size = len(c)
+    if rng.random() < 0.5:
+        c = cv2.GaussianBlur(c, (0, 0), float(rng.uniform(0.03, 0.15)) * size)
+    else:
+        ends = rng.uniform(-0.9, 0.9, 3) + rng.uniform(-0.35, 0.35, (2, 3))
+        y, x = np.mgrid[:size, :size].astype(np.float32) / size - rng.uniform(0, 1, 2)[:, None, None]
+        angle = rng.uniform(0, 2 * np.pi)
+        t = np.hypot(x, y) if rng.random() < 0.3 else x * np.cos(angle) + y * np.sin(angle) + 0.5
+        c = (ends[0] + (ends[1] - ends[0]) * np.clip(t, 0, 1)[..., None]).astype(np.float32)
+    if rng.random() < 0.5:
+        c = c + rng.uniform(0, 0.06) * rng.standard_normal((size, size, 1)).astype(np.float32)
+    return np.clip(c, -1, 1).astype(np.float32)
 
 
 def _strokes(size, rng):

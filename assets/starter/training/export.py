@@ -10,7 +10,7 @@ import autoencoder as ae
 import tokenizer as tok
 import train_unet
 
-RECOMMENDED = {"steps": 3, "guidance_scale": 2.5, "size": 256}
+RECOMMENDED = {"steps": 2, "guidance_scale": 2.5, "size": 256}
 
 
 def scheduler():

@@ -24,9 +24,11 @@ import autoencoder as ae
 import captions
 import data
 import fastcpu
+import muon
 import tokenizer as tok
 
 WIDTH = 192
+TURN = 0.3  # the error, in standard deviations of the latents, where squares turn into absolute values
 BETAS = {"beta_start": 0.0002, "beta_end": 0.025, "beta_schedule": "scaled_linear"}
 
 
@@ -46,9 +48,10 @@ def new_text(vocab):
         attn_implementation="sdpa"))
 
 
-def draw(photos, n, size, rng, paste=0.06, drop=0.5):
+def draw(photos, n, size, rng, paste=0.06, drop=0.5, plain=0.0):
     """n samples: pictures, masks, and the pictures' place if they are to be captioned.
 
+    A share `plain` of them is a gradient or a photograph made soft, of any tint.
     In a share `paste` of them the hole shows a piece of another photograph, named
     in the caption: there the surroundings say nothing, so words must be heeded.
     """
@@ -56,12 +59,15 @@ def draw(photos, n, size, rng, paste=0.06, drop=0.5):
     for _ in range(n):
         photo = photos[int(rng.integers(len(photos)))]
         x, (top, bottom) = data.crop(photo, size, rng)
-        pasted = rng.random() < paste
+        simple = rng.random() < plain
+        if simple:
+            x = data.plain(x, rng)
+        pasted = not simple and rng.random() < paste
         m = data.mask(size, rng, full=0.0 if pasted else 0.08)
         if pasted:
             x2, (top, bottom) = data.crop(photos[int(rng.integers(len(photos)))], size, rng)
             cv2.copyTo(x2, m, x)
-        told = pasted or rng.random() >= (0.15 if m.all() else drop)
+        told = drop < 1 and not simple and (pasted or rng.random() >= (0.15 if m.all() else drop))
         xs.append(x)
         ms.append(m)
         ts.append((top, bottom) if told else None)
@@ -95,6 +101,13 @@ def draw_times(n):
     return torch.where(torch.rand(n) < 0.3, first, late).long().clamp(0, 999)
 
 
+def extent(k, done):
+    """Side of the crops in px and how many: small ones first, for they are quick and
+    teach which colours belong where; larger ones as the training goes on."""
+    edges = (0.55, 0.95, 1.0) if done < 0.4 else (0.3, 0.65, 0.92)
+    return next(((side, n) for side, n, edge in zip((128, 192, 256), (96, 48, 24), edges) if k < edge), (384, 12))
+
+
 class Objective:
     def __init__(self):
         self.alphas = DDPMScheduler(num_train_timesteps=1000, **BETAS).alphas_cumprod
@@ -110,8 +123,12 @@ class Objective:
         # which colours belong into the hole
         weight = (snr.clamp(max=5) + 1) / (snr + 1)
         where = mask + outside * (1 - mask)
-        per = ((v - target).square() * where).sum((1, 2, 3)) / (4 * where.sum((1, 2, 3)))
-        return (per * weight.view(-1)).mean(), per
+        mean = lambda error: (error * where).sum((1, 2, 3)) / (4 * where.sum((1, 2, 3)))
+        error = (v - target).square()
+        # pseudo-Huber: small errors in plain places count as with squares, large ones in busy
+        # places less, so that skies and walls come out without stains
+        robust = 2 * TURN * ((error + TURN ** 2).sqrt() - TURN)
+        return (mean(robust) * weight.view(-1)).mean(), mean(error)
 
 
 def main():
@@ -122,6 +139,10 @@ def main():
     p.add_argument("--lr", type=float, default=8e-4)
     p.add_argument("--channels", default="48,96,160")
     p.add_argument("--heads", default="2,3,5")
+    p.add_argument("--words", type=float, default=0.65,
+                   help="share of the time after which captions are given")
+    p.add_argument("--text", help="an earlier checkpoint whose text encoder is taken up")
+    p.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     p.add_argument("--scale", type=float, default=1.0, help="batch sizes times this")
     p.add_argument("--bench", type=int, default=0, help="only time this many steps")
     a = p.parse_args()
@@ -140,7 +161,14 @@ def main():
     print("unet", sum(p.numel() for p in unet.parameters()) / 1e6, "M; text",
           sum(p.numel() for p in text.parameters()) / 1e6, "M", flush=True)
     params = [p for m in (unet, text) for p in m.parameters()]
-    opt = torch.optim.AdamW(params, a.lr, (0.9, 0.98), weight_decay=0.01, fused=True)
+    if a.text:
+        text.load_state_dict(torch.load(a.text)["text"])
+    inner = [p for n, p in unet.named_parameters()
+             if p.ndim > 1 and not n.startswith(("conv_in", "conv_out"))] if a.optimizer == "muon" else []
+    chosen = set(map(id, inner))
+    hidden = muon.Muon(inner) if inner else None
+    opt = torch.optim.AdamW([p for p in params if id(p) not in chosen], a.lr, (0.9, 0.98),
+                            weight_decay=0.01, fused=True)
     ema = [p.detach().clone() for p in params]
     path = os.path.join(a.work, "unet.pt")
     step = seen = 0
@@ -152,6 +180,8 @@ def main():
         unet.load_state_dict(s["unet"])
         text.load_state_dict(s["text"])
         opt.load_state_dict(s["opt"])
+        if hidden:
+            hidden.load_state_dict(s["muon"])
         ema = s["ema"]
         step, seen, begin = s["step"], s["seen"], s["begin"]
     torch.manual_seed(int(time.time()) * 2 + rank)
@@ -186,6 +216,7 @@ def main():
 
     def save():
         torch.save({"unet": unet.state_dict(), "text": text.state_dict(), "opt": opt.state_dict(),
+                    "muon": hidden and hidden.state_dict(),
                     "ema": ema, "step": step, "seen": seen, "begin": begin,
                     "channels": a.channels, "heads": a.heads}, path + ".tmp")
         os.replace(path + ".tmp", path)
@@ -193,27 +224,29 @@ def main():
     mean = None
     t0 = last = time.time()
     n0 = seen
-    stop = 0.0
+    stop = progress = 0.0
     while stop == 0:
-        k = np.random.default_rng(step).random()  # the same size in every process
-        size, n = (128, 64) if k < 0.35 else (192, 28) if k < 0.65 else (256, 16) if k < 0.9 else (384, 8)
+        done = min(1.0, (time.time() - begin) / max(1.0, end - begin))
+        size, n = extent(np.random.default_rng(step).random(), progress)
         if a.bench:
-            size, n = 192, 32
+            size, n = 192, 48
         n = max(1, round(n * a.scale / ranks))
-        done = (time.time() - begin) / max(1.0, end - begin)
-        lr = a.lr * min(1, (step + 1) / 150) * max(0.01, 0.5 + 0.5 * np.cos(np.pi * min(done, 1.0)))
+        lr = a.lr * min(1, (step + 1) / 100) * max(0.01, 1 - max(0.0, done - 0.4) / 0.6)
         td = time.time()
-        z, mask, zm, ts = conditions(*draw(photos, n, size, rng), rng)
+        words = progress >= a.words
+        z, mask, zm, ts = conditions(*draw(photos, n, size, rng, plain=0.12 if words else 0.2,
+                                           drop=0.6 if words else 1.0, paste=0.07 if words else 0.0), rng)
         t = draw_times(n)
         td = time.time() - td
         with torch.autocast("cpu", torch.bfloat16):
-            loss, _ = objective(unet, z, mask, zm, encode(ts), t, torch.randn_like(z))
+            context = encode(ts) if words else encode([""]).expand(n, -1, -1)
+            loss, _ = objective(unet, z, mask, zm, context, t, torch.randn_like(z))
         loss.backward()
         flat = torch.cat([p_.grad.flatten() for p_ in params] +
-                         [torch.tensor([lr, float(time.time() >= end), loss.item()])])
+                         [torch.tensor([lr, float(time.time() >= end), loss.item(), done])])
         dist.all_reduce(flat)
         flat /= ranks
-        lr, stop, average = flat[-3:].tolist()
+        lr, stop, average, progress = flat[-4:].tolist()
         if not np.isfinite(average):
             raise SystemExit("the loss is not finite")
         at = 0
@@ -224,6 +257,8 @@ def main():
             g["lr"] = lr
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         opt.step()
+        if hidden:
+            hidden.step(2 * lr)
         opt.zero_grad(set_to_none=True)
         torch._foreach_lerp_(ema, [p_.detach() for p_ in params], 1 - min(0.9985, (1 + step) / (10 + step)))
         step += 1

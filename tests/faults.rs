@@ -152,7 +152,7 @@ fn configurations_with_wrong_values() {
 #[test]
 fn models_of_other_kinds_are_named() {
     for (class, what) in [
-        ("StableDiffusionXLInpaintPipeline", "Stable Diffusion XL"),
+        ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
         ("KandinskyV22InpaintPipeline", "Kandinsky"),
         ("FluxPipeline", "FLUX"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),

@@ -27,9 +27,10 @@ fn unusual() -> PathBuf {
 
 /// Of `tests/reference/conditions.py`.
 fn conditions() -> (PathBuf, HashMap<String, Tensor>) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conditions");
-    let numbers = candle_core::safetensors::load(folder.join("numbers.safetensors"), &Device::Cpu);
-    (folder, numbers.unwrap())
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let numbers =
+        candle_core::safetensors::load(fixtures.join("conditions.safetensors"), &Device::Cpu);
+    (fixtures.join("families/models/xl-base"), numbers.unwrap())
 }
 
 fn component(model: &str, name: &str) -> PathBuf {
@@ -183,7 +184,7 @@ fn unusual_settings_are_heeded() {
 #[test]
 fn added_conditions_and_residuals_are_the_reference_s() {
     let (folder, numbers) = conditions();
-    let unet = unet(&folder.join("unet-text-time"));
+    let unet = unet(&folder.join("unet"));
     let number = |name: &str| numbers[name].clone();
     let added = AddedConditions {
         text_embeds: Some(number("text_embeds")),
@@ -215,7 +216,7 @@ fn added_conditions_and_residuals_are_the_reference_s() {
         time_ids: Some(number("time_ids").narrow(1, 0, 5).unwrap()),
         ..added.clone()
     };
-    assert!(with(Some(&narrow), None).unwrap_err().to_string().contains("43"));
+    assert!(with(Some(&narrow), None).unwrap_err().to_string().contains("30"));
     let short = Residuals { down: vec![number("down_0")], mid: number("mid") };
     assert!(with(Some(&added), Some(&short)).unwrap_err().to_string().contains("4"));
     let wrong = Residuals { mid: number("down_0"), ..residuals.clone() };
@@ -225,8 +226,8 @@ fn added_conditions_and_residuals_are_the_reference_s() {
 #[test]
 fn projected_texts_are_the_reference_s() {
     let (folder, numbers) = conditions();
-    let encoder = text_encoder(&folder.join("text-projection"));
-    let texts = [vec![28, 3, 7, 29, 0, 0], vec![28, 1, 9, 5, 2, 29]];
+    let encoder = text_encoder(&folder.join("text_encoder_2"));
+    let texts = [vec![682, 3, 7, 683, 0, 0], vec![682, 1, 9, 5, 2, 683]];
     let output = encoder.forward(&texts).unwrap();
     let states = &output.hidden_states;
     assert_eq!(states.len(), 4);

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{CatalogError, hub_cache, places};
+use super::{CatalogError, hub_cache, places, stored};
 
 /// The lines of models that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Family {
     StableDiffusion1,
     /// Stable Diffusion 2's width, 1024.
     StableDiffusion2,
+    /// Takes the pooled text and the picture's sizes besides the prompt.
+    StableDiffusionXl,
+    /// The same with aesthetic scores: makes nothing new, but finishes what another began.
+    StableDiffusionXlRefiner,
     /// The same architecture in another size, such as the starter model.
     Custom,
 }
@@ -36,6 +40,14 @@ pub struct ModelFolder {
     pub reference_size: u32,
     /// Pixels a side that one latent stands for: 8 for the usual autoencoder.
     pub latent_pixels: u32,
+    /// Whether the network is told about sizes ([`Family::StableDiffusionXl`] and its refiner).
+    pub takes_sizes: bool,
+    /// Whether it is told aesthetic scores instead of a target size.
+    pub wants_aesthetic_scores: bool,
+    /// Whether zeros stand for the negative prompt where none is given.
+    pub zero_negative: bool,
+    /// What the network predicts: `epsilon`, `v_prediction` or `sample`.
+    pub prediction_type: String,
     pub recommended: Recommended,
 }
 
@@ -56,11 +68,10 @@ struct Card {
     recommended: Recommended,
 }
 
-const NAME_A_FOLDER: &str = "name a folder of Stable Diffusion 1 in diffusers layout";
+const NAME_A_FOLDER: &str = "name a folder of Stable Diffusion 1, 2 or XL in diffusers layout";
 
 /// Class names of pipelines that are known but cannot be run, and what they are.
 const NOT_YET: &[(&str, &str)] = &[
-    ("StableDiffusionXL", "a Stable Diffusion XL model"),
     ("StableDiffusion3", "a Stable Diffusion 3 model"),
     ("Flux", "a FLUX model"),
     ("Kandinsky", "a Kandinsky model"),
@@ -87,22 +98,51 @@ pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
         }
         return Err(refuse_folder(path));
     }
-    refuse_pipeline(path, &read_object(&path.join("model_index.json"))?)?;
+    let index = read_object(&path.join("model_index.json"))?;
+    refuse_pipeline(path, &index)?;
     let unet = read_object(&path.join("unet/config.json"))?;
     let vae = read_object(&path.join("vae/config.json"))?;
-    describe(path, &unet, &vae)
+    describe(path, &index, &unet, &vae)
+}
+
+impl Family {
+    /// For a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StableDiffusion1 => "Stable Diffusion 1",
+            Self::StableDiffusion2 => "Stable Diffusion 2",
+            Self::StableDiffusionXl => "Stable Diffusion XL",
+            Self::StableDiffusionXlRefiner => "Stable Diffusion XL refiner",
+            Self::Custom => "a small latent diffusion model",
+        }
+    }
 }
 
 impl ModelFolder {
     /// One line: what it is, and what it is for.
     pub fn about(&self) -> String {
-        let family = match self.family {
-            Family::StableDiffusion1 => "Stable Diffusion 1",
-            Family::StableDiffusion2 => "Stable Diffusion 2",
-            Family::Custom => "a small latent diffusion model",
+        let family = self.family.name();
+        let purpose = match self.family {
+            Family::StableDiffusionXlRefiner => "finishes pictures",
+            _ if self.is_inpainting() => "made for inpainting",
+            _ => "general",
         };
-        let purpose = if self.is_inpainting() { "made for inpainting" } else { "general" };
         format!("{family}, {purpose}, {} px", self.native_size)
+    }
+
+    /// The commands that it serves, and `refine` where that is what it was made for.
+    pub fn abilities(&self) -> Vec<&'static str> {
+        match self.family {
+            _ if self.is_inpainting() => vec!["fill"],
+            Family::StableDiffusionXlRefiner => vec!["fill", "transform", "refine"],
+            _ => vec!["fill", "generate", "transform"],
+        }
+    }
+
+    /// The number format that the U-Net's weights are stored in, such as `f16`, where it can be
+    /// told.
+    pub fn dtype(&self) -> Option<String> {
+        stored::dtype(&self.path.join("unet"))
     }
 
     /// Whether it takes the mask as an input and so needs one.
@@ -113,14 +153,20 @@ impl ModelFolder {
 
 fn describe(
     path: &Path,
+    index: &Map<String, Value>,
     unet: &Map<String, Value>,
     vae: &Map<String, Value>,
 ) -> Result<ModelFolder, CatalogError> {
     let unet_file = path.join("unet/config.json");
-    if unet.get("addition_embed_type").is_some_and(|kind| !kind.is_null()) {
-        let (path, what) = (path.to_path_buf(), "a Stable Diffusion XL or later model".into());
+    let addition = unet.get("addition_embed_type").and_then(Value::as_str);
+    if let Some(kind) = addition.filter(|kind| *kind != "text_time") {
+        let (path, what) = (path.to_path_buf(), format!("a model with `{kind}` conditions"));
         return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
     }
+    let takes_sizes = addition.is_some();
+    let said =
+        |key: &str, default: bool| index.get(key).and_then(Value::as_bool).unwrap_or(default);
+    let wants_aesthetic_scores = takes_sizes && said("requires_aesthetics_score", false);
     let in_channels = whole(&unet_file, unet, "in_channels", 4)?;
     if !matches!(in_channels, 4 | 9) {
         let (path, what) =
@@ -128,6 +174,8 @@ fn describe(
         return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
     }
     let family = match whole(&unet_file, unet, "cross_attention_dim", 1280)? {
+        _ if wants_aesthetic_scores => Family::StableDiffusionXlRefiner,
+        _ if takes_sizes => Family::StableDiffusionXl,
         768 => Family::StableDiffusion1,
         1024 => Family::StableDiffusion2,
         _ => Family::Custom,
@@ -145,8 +193,26 @@ fn describe(
         native_size: card.recommended.size.unwrap_or(reference_size),
         reference_size,
         latent_pixels,
+        takes_sizes,
+        wants_aesthetic_scores,
+        zero_negative: takes_sizes && said("force_zeros_for_empty_prompt", true),
+        prediction_type: prediction_type(path)?,
         recommended: card.recommended,
     })
+}
+
+/// What the scheduler's file says, or the classes' default.
+fn prediction_type(path: &Path) -> Result<String, CatalogError> {
+    let file = path.join("scheduler/scheduler_config.json");
+    // Python's numbers that JSON lacks are for the scheduler to read; here the rest counts.
+    let Ok(scheduler) = read_object(&file) else { return Ok("epsilon".into()) };
+    match scheduler.get("prediction_type") {
+        None | Some(Value::Null) => Ok("epsilon".into()),
+        Some(Value::String(kind)) => Ok(kind.clone()),
+        Some(other) => {
+            Err(broken(&file, format!("`prediction_type` is {other}, but must be text")))
+        }
+    }
 }
 
 fn read_card(path: &Path) -> Result<Card, CatalogError> {
@@ -174,9 +240,6 @@ fn refuse_pipeline(path: &Path, index: &Map<String, Value>) -> Result<(), Catalo
     };
     if let Some((_, what)) = NOT_YET.iter().find(|(part, _)| class.contains(part)) {
         return refusal((*what).into());
-    }
-    if index.contains_key("text_encoder_2") {
-        return refusal("a Stable Diffusion XL model".into());
     }
     let known = class.starts_with("StableDiffusion") || class.starts_with("LatentConsistency");
     if known { Ok(()) } else { refusal(format!("a `{class}`")) }

@@ -8,6 +8,7 @@ mod hub_cache;
 pub mod loras;
 pub mod places;
 mod starter;
+mod stored;
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::values;
-use crate::engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod};
+use crate::{
+    engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod},
+    geometry::Extent,
+};
 
 /// Paint a mask, say what should be there, and watch a diffusion model fill it in.
 ///
@@ -42,7 +45,7 @@ pub enum Command {
     Transform(Transform),
     /// A grid over strength, guidance and seed (not yet)
     Sweep(Rest),
-    /// List the models on this machine
+    /// List the models on this machine, or say what one is
     Models(Models),
     /// Measure this machine (not yet)
     Bench(Rest),
@@ -59,9 +62,12 @@ pub struct Rest {
 
 #[derive(Debug, Args)]
 pub struct Models {
-    /// `list`, which is also what happens without it
-    #[arg(value_parser = ["list"])]
+    /// `list`, which is also what happens without it, or `show`
+    #[arg(value_parser = ["list", "show"])]
     pub action: Option<String>,
+    /// For `show`: a model's id, or a folder
+    #[arg(value_name = "ID|FOLDER", required_if_eq("action", "show"))]
+    pub model: Option<String>,
     /// Machine-readable, on standard output
     #[arg(long)]
     pub json: bool,
@@ -127,6 +133,10 @@ pub struct Common {
     #[command(flatten)]
     pub settings: Settings,
     #[command(flatten)]
+    pub added: Added,
+    #[command(flatten)]
+    pub refiner: Refiner,
+    #[command(flatten)]
     pub machine: Machine,
     #[command(flatten)]
     pub outputs: Outputs,
@@ -161,10 +171,11 @@ pub struct Settings {
     #[arg(long, visible_alias = "steps", value_name = "N")]
     pub num_inference_steps: Option<usize>,
     /// Classifier-free guidance, 0 to 1000; 1 or less is without [default: the model's
-    /// recommendation, otherwise 7; with --exact 7.5]
+    /// recommendation, otherwise 7; with --exact 7.5, or the pipeline's own]
     #[arg(long, visible_alias = "guidance", value_name = "G")]
     pub guidance_scale: Option<f64>,
-    /// How much of the noise schedule runs, 0 to 1 [default: 1 for fill, 0.8 for transform]
+    /// How much of the noise schedule runs, 0 to 1 [default: 1 for fill, 0.8 for transform; with
+    /// --exact the pipeline's own]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub strength: Option<f64>,
     /// A scheduler's class name or an artist's name for it [default: the model's own]
@@ -201,6 +212,73 @@ pub struct Settings {
     /// How prompts are written; only plain so far [default: plain]
     #[arg(long, value_name = "SYNTAX", value_parser = values::prompt_syntax)]
     pub prompt_syntax: Option<()>,
+}
+
+/// What Stable Diffusion XL reads besides.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stable Diffusion XL")]
+pub struct Added {
+    /// What the second text encoder reads [default: the prompt]
+    #[arg(long = "prompt-2", value_name = "TEXT")]
+    pub prompt_2: Option<String>,
+    /// The same for what should not be there [default: the negative prompt]
+    #[arg(long = "negative-prompt-2", value_name = "TEXT")]
+    pub negative_prompt_2: Option<String>,
+    /// The size that the picture had before it was made smaller, in pixels [default: as sampled]
+    #[arg(long, value_name = "WxH", value_parser = values::extent)]
+    pub original_size: Option<Extent>,
+    /// How much was cropped off at the left and the top, in pixels [default: 0,0]
+    #[arg(long, value_name = "X,Y", value_parser = values::offset, allow_hyphen_values = true)]
+    pub crops_coords_top_left: Option<(i32, i32)>,
+    /// The size to look like, in pixels [default: as sampled]
+    #[arg(long, value_name = "WxH", value_parser = values::extent)]
+    pub target_size: Option<Extent>,
+    /// What the negative prompt is told as original size [default: --original-size]
+    #[arg(long, value_name = "WxH", value_parser = values::extent)]
+    pub negative_original_size: Option<Extent>,
+    /// What the negative prompt is told as crop [default: 0,0]
+    #[arg(long, value_name = "X,Y", value_parser = values::offset, allow_hyphen_values = true)]
+    pub negative_crops_coords_top_left: Option<(i32, i32)>,
+    /// What the negative prompt is told as target size [default: --target-size]
+    #[arg(long, value_name = "WxH", value_parser = values::extent)]
+    pub negative_target_size: Option<Extent>,
+    /// How good the picture should look to a refiner, about 1 to 10 [default: 6]
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    pub aesthetic_score: Option<f64>,
+    /// The same for the negative prompt [default: 2.5]
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    pub negative_aesthetic_score: Option<f64>,
+    /// End when this part of the schedule is done, above 0 and below 1 [default: run all of it]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub denoising_end: Option<f64>,
+}
+
+/// A second model that finishes what the first began.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Refiner")]
+pub struct Refiner {
+    /// The refiner: an id or a folder in diffusers layout [default: none]
+    #[arg(long, value_name = "ID|FOLDER")]
+    pub refiner: Option<String>,
+    /// One after the other: refine the finished picture, with so many steps laid out, of which
+    /// three in ten run
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "refiner",
+        conflicts_with_all = ["refiner_start", "denoising_end"]
+    )]
+    pub refiner_steps: Option<usize>,
+    /// Ensemble of experts: take over when this part of the schedule is done, above 0 and below 1
+    /// [default: 0.8, without --refiner-steps]
+    #[arg(
+        long,
+        value_name = "F",
+        requires = "refiner",
+        conflicts_with = "denoising_end",
+        allow_negative_numbers = true
+    )]
+    pub refiner_start: Option<f64>,
 }
 
 /// What it runs on.

@@ -7,12 +7,12 @@ use std::{
 
 use super::{
     Failure,
-    arguments::{Common, Fill, Generate, Machine, Outputs, Settings, Transform},
+    arguments::{Added, Common, Fill, Generate, Machine, Outputs, Refiner, Settings, Transform},
     files,
 };
 use crate::{
     catalog,
-    engine::{ImageSource, PreviewMethod, Record, Request, Task},
+    engine::{ImageSource, PreviewMethod, Record, Request, Stage, Task},
 };
 
 /// One run.
@@ -27,6 +27,8 @@ pub struct Run {
 /// The reference's own defaults, for exact runs.
 const EXACT_STEPS: usize = 50;
 const EXACT_GUIDANCE: f64 = 7.5;
+/// Of Stable Diffusion XL, but for its inpainting.
+const XL_EXACT_GUIDANCE: f64 = 5.0;
 
 pub fn fill(arguments: Fill) -> Result<Run, Failure> {
     let mut request = base(&arguments.common, Task::Fill)?;
@@ -75,6 +77,8 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
         recommend(&mut request)?;
     }
     apply(&mut request, settings);
+    add(&mut request, &common.added);
+    refine(&mut request, &common.refiner);
     set(&mut request.device, common.machine.device);
     request.dtype = common.machine.dtype.or(request.dtype);
     Ok(request)
@@ -95,8 +99,10 @@ fn default_model(request: &Request, has_prompt: bool) -> &'static str {
 fn recommend(request: &mut Request) -> Result<(), Failure> {
     let model = catalog::find(&request.model).map_err(Failure::bad)?;
     if request.exact {
+        let xl = matches!(&model, catalog::Model::Diffusion(folder) if folder.takes_sizes);
+        let lower = xl && request.task != Task::Fill;
         request.num_inference_steps = EXACT_STEPS;
-        request.guidance_scale = EXACT_GUIDANCE;
+        request.guidance_scale = if lower { XL_EXACT_GUIDANCE } else { EXACT_GUIDANCE };
     } else if let catalog::Model::Diffusion(folder) = model {
         set(&mut request.num_inference_steps, folder.recommended.steps);
         set(&mut request.guidance_scale, folder.recommended.guidance_scale);
@@ -127,6 +133,33 @@ fn apply(request: &mut Request, settings: &Settings) {
         request.lora.clone_from(&settings.lora);
     }
     set(&mut request.noise, settings.noise);
+}
+
+fn add(request: &mut Request, added: &Added) {
+    request.prompt_2 = added.prompt_2.clone().or(request.prompt_2.take());
+    request.negative_prompt_2 =
+        added.negative_prompt_2.clone().or(request.negative_prompt_2.take());
+    request.denoising_end = added.denoising_end.or(request.denoising_end);
+    let told = &mut request.micro_conditions;
+    told.original_size = added.original_size.or(told.original_size);
+    told.target_size = added.target_size.or(told.target_size);
+    told.negative_original_size = added.negative_original_size.or(told.negative_original_size);
+    told.negative_target_size = added.negative_target_size.or(told.negative_target_size);
+    set(&mut told.crops_coords_top_left, added.crops_coords_top_left);
+    set(&mut told.negative_crops_coords_top_left, added.negative_crops_coords_top_left);
+    set(&mut told.aesthetic_score, added.aesthetic_score);
+    set(&mut told.negative_aesthetic_score, added.negative_aesthetic_score);
+}
+
+/// Where an ensemble's refiner takes over when nobody says.
+const REFINER_START: f64 = 0.8;
+
+fn refine(request: &mut Request, refiner: &Refiner) {
+    let Some(model) = &refiner.refiner else { return };
+    request.refine(match refiner.refiner_steps {
+        Some(steps) => Stage::refiner(model.clone(), steps),
+        None => Stage::ensemble(model.clone(), refiner.refiner_start.unwrap_or(REFINER_START)),
+    });
 }
 
 fn set<T>(value: &mut T, option: Option<T>) {

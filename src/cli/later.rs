@@ -5,20 +5,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 
 /// Options with a value.
 const WITH_VALUE: &[&str] = &[
-    "prompt-2",
-    "negative-prompt-2",
-    "original-size",
-    "crops-coords-top-left",
-    "target-size",
-    "negative-original-size",
-    "negative-crops-coords-top-left",
-    "negative-target-size",
-    "aesthetic-score",
-    "negative-aesthetic-score",
-    "denoising-end",
-    "refiner",
-    "refiner-steps",
-    "refiner-start",
     "controlnet",
     "control-image",
     "controlnet-conditioning-scale",

@@ -99,7 +99,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Fill(arguments) => run::run(build::fill(arguments)?),
         Command::Generate(arguments) => run::run(build::generate(arguments)?),
         Command::Transform(arguments) => run::run(build::transform(arguments)?),
-        Command::Models(arguments) => models::list(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
         Command::Doctor => doctor::report(),
         Command::Sweep(_) => Err(not_yet("sweep", "run `overpaint fill` once for each setting")),
         Command::Bench(_) => {

@@ -1,17 +1,30 @@
-//! `overpaint models`: what can be named with `--model`.
+//! `overpaint models`: what can be named with `--model`, and what a model is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Failure, arguments::Models};
-use crate::catalog::{self, Entry};
+use crate::catalog::{self, Entry, Model, ModelFolder};
 
-/// Prints the list.
-pub fn list(arguments: &Models) -> Result<(), Failure> {
+/// Prints the list, or one model.
+pub fn run(arguments: &Models) -> Result<(), Failure> {
+    match (arguments.action.as_deref(), &arguments.model) {
+        (Some("show"), Some(model)) => show(model, arguments.json),
+        (_, Some(model)) => {
+            Err(Failure::Bad(format!("`list` takes no model; for one use `models show {model}`")))
+        }
+        _ => {
+            list(arguments.json);
+            Ok(())
+        }
+    }
+}
+
+fn list(json: bool) {
     let entries = catalog::list();
-    if arguments.json {
+    if json {
         let all: Vec<_> = entries.iter().map(json_of).collect();
-        println!("{}", serde_json::Value::from(all));
-        return Ok(());
+        println!("{}", Value::from(all));
+        return;
     }
     let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
     for entry in &entries {
@@ -19,7 +32,6 @@ pub fn list(arguments: &Models) -> Result<(), Failure> {
     }
     println!();
     println!("Folders in diffusers layout can be named by path; {}", places());
-    Ok(())
 }
 
 /// Where models are looked for, in one line.
@@ -29,7 +41,7 @@ pub fn places() -> String {
     format!("models are looked for in {}, and in the hub's cache", folders.join(", "))
 }
 
-fn json_of(entry: &Entry) -> serde_json::Value {
+fn json_of(entry: &Entry) -> Value {
     json!({
         "id": entry.id,
         "name": entry.name,
@@ -37,4 +49,48 @@ fn json_of(entry: &Entry) -> serde_json::Value {
         "path": entry.path,
         "problem": entry.model.as_ref().err(),
     })
+}
+
+fn show(model: &str, json: bool) -> Result<(), Failure> {
+    let rows = match catalog::find(model).map_err(Failure::bad)? {
+        Model::ContentAware => vec![
+            ("name", json!("Content-aware")),
+            ("family", json!("none: fills from the rest of the picture")),
+            ("can", json!(["fill"])),
+        ],
+        Model::Diffusion(folder) => facts(&folder),
+    };
+    if json {
+        let object: serde_json::Map<String, Value> =
+            rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        println!("{}", Value::Object(object));
+        return Ok(());
+    }
+    for (key, value) in &rows {
+        println!("{:16} {}", key.replace('_', " "), plain(value));
+    }
+    Ok(())
+}
+
+fn facts(folder: &ModelFolder) -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", json!(folder.name)),
+        ("path", json!(folder.path)),
+        ("family", json!(folder.family.name())),
+        ("channels", json!(folder.in_channels)),
+        ("prediction_type", json!(folder.prediction_type)),
+        ("dtype", json!(folder.dtype())),
+        ("size", json!(folder.native_size)),
+        ("can", json!(folder.abilities())),
+    ]
+}
+
+/// Without the marks of JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "unknown".into(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
 }

@@ -165,6 +165,9 @@ fn write(
         sizes.push(picture.extent());
     }
     write_recording(run, outcome)?;
+    if !run.outputs.quiet {
+        outcome.notes.iter().for_each(|note| eprintln!("overpaint: {note}"));
+    }
     let elapsed = outcome.elapsed.as_secs_f64();
     if !run.outputs.quiet && !run.outputs.json {
         for (name, size) in names.iter().zip(&sizes) {
@@ -180,6 +183,7 @@ fn write(
         "elapsed_secs": elapsed,
         "sizes": sizes.iter().map(|size| [size.width, size.height]).collect::<Vec<_>>(),
         "bounds": outcome.images.iter().map(|image| image.bounds).collect::<Vec<_>>(),
+        "notes": outcome.notes,
         "request": settings,
     }))
 }

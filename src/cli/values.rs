@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod};
+use crate::{
+    engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod},
+    geometry::Extent,
+};
 
 /// One of a few words; the error lists them.
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
@@ -61,6 +64,24 @@ pub fn prompt_syntax(text: &str) -> Result<(), String> {
     }
 }
 
+/// `WIDTHxHEIGHT` in pixels.
+pub fn extent(text: &str) -> Result<Extent, String> {
+    let sides = text.split_once(['x', 'X']);
+    let number = |text: &str| text.trim().parse().ok().filter(|side| *side > 0);
+    sides
+        .and_then(|(width, height)| Some(Extent::new(number(width)?, number(height)?)))
+        .ok_or_else(|| "must be WIDTHxHEIGHT in pixels, as in 1024x768".into())
+}
+
+/// `X,Y` in pixels.
+pub fn offset(text: &str) -> Result<(i32, i32), String> {
+    let parts = text.split_once(',');
+    let number = |text: &str| text.trim().parse().ok();
+    parts
+        .and_then(|(x, y)| Some((number(x)?, number(y)?)))
+        .ok_or_else(|| "must be X,Y in pixels, as in 0,64".into())
+}
+
 pub fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=1024).contains(threads));
     threads.ok_or_else(|| "must be a whole number from 1 to 1024".into())
@@ -113,6 +134,15 @@ mod tests {
         assert_eq!(parts("C:\\a:2"), Ok(("C:\\a".into(), 2.0)));
         assert_eq!(parts("C:\\a"), Ok(("C:\\a".into(), 1.0)));
         assert!(parts(":1").is_err());
+    }
+
+    #[test]
+    fn sizes_and_offsets_are_pairs() {
+        assert_eq!(extent("96x64"), Ok(Extent::new(96, 64)));
+        assert_eq!(offset("12,-5"), Ok((12, -5)));
+        for wrong in ["96", "96x", "0x64", "a,b"] {
+            assert!(extent(wrong).is_err() && offset(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

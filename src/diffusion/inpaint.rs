@@ -1,4 +1,4 @@
-//! `StableDiffusionInpaintPipeline`: repaint what a mask covers, with models made for it (9
+//! `StableDiffusionInpaintPipeline` and `StableDiffusionXLInpaintPipeline`: repaint what a mask covers, with models made for it (9
 //! channels: latents, mask, masked picture) and with any other (4 channels: what the mask keeps is
 //! put back after each step).
 
@@ -6,16 +6,17 @@ use candle_core::Tensor;
 
 use super::{
     Error, Posterior, Result, Scheduler,
-    latents::{binarised, latent_mask, repeated},
+    latents::{Source, binarised, latent_mask, repeated},
     pipeline::{Extras, Prompt, Run, Sampling},
 };
 
 pub struct Inpaint<'a> {
     pub prompt: &'a Prompt,
-    /// Of the whole picture. Not needed by a 9-channel model at strength 1.
-    pub picture: Option<&'a Posterior>,
+    /// The whole picture. Not needed by a 9-channel model at strength 1.
+    pub picture: Option<Source<'a>>,
     /// Of the picture with grey in the hole ([`masked_picture`](super::latents::masked_picture)).
-    pub masked_picture: &'a Posterior,
+    /// Not needed where the picture's latents are known and the model takes 4 channels.
+    pub masked_picture: Option<&'a Posterior>,
     /// [1, 1, H, W], 0 keeps and 1 repaints, at the picture's size; binarised at one half.
     pub mask: &'a Tensor,
     /// Of the autoencoder.
@@ -24,9 +25,9 @@ pub struct Inpaint<'a> {
 
 /// The final latents, [B, 4, h, w] f32, scaled as the network sees them.
 ///
-/// Draws, in this order: the picture's latents (only with 4 channels or a strength below 1), the
-/// noise, the masked picture's latents (always, even where they go unused), then whatever the
-/// scheduler draws. Another order would be another picture.
+/// Draws, in this order: the picture's latents (only with 4 channels or a strength below 1, and
+/// where they are not known), the noise, the masked picture's latents (even where they go unused),
+/// then whatever the scheduler draws. Another order would be another picture.
 ///
 /// # Errors
 /// Bad settings, missing inputs, an unknown number of channels, or [`Error::Cancelled`].
@@ -35,18 +36,20 @@ pub fn inpaint(run: &mut Run<'_>, input: &Inpaint<'_>, sampling: &Sampling) -> R
     let batch = sampling.num_images_per_prompt;
     let timesteps = run.timesteps(sampling, true)?;
     let start = Start::draw(run, input, sampling, timesteps[0])?;
-    let masked = (input.masked_picture.sample(run.noise)? * input.scaling_factor)?;
-    let (_, _, height, width) = masked.dims4()?;
+    let masked = input.masked_picture.map(|masked| masked.sample(run.noise)).transpose()?;
+    let (_, _, height, width) = start.latents.dims4()?;
     let mask = repeated(&latent_mask(&binarised(input.mask)?, height, width)?, batch)?;
     let extras = match channels {
-        9 => Extras {
-            channels: Some(Tensor::cat(&[&mask, &repeated(&masked, batch)?], 1)?),
-            after_step: None,
-        },
+        9 => {
+            let masked = (masked.ok_or_else(missing_picture)? * input.scaling_factor)?;
+            let channels = Tensor::cat(&[&mask, &repeated(&masked, batch)?], 1)?;
+            Extras { channels: Some(channels), ..Extras::default() }
+        }
         4 => {
             let Start { noise, clean, .. } = &start;
             let clean = clean.clone().ok_or_else(missing_picture)?;
-            Extras { channels: None, after_step: Some(keep(clean, noise.clone(), mask)?) }
+            let after_step = Some(keep(clean, noise.clone(), mask)?);
+            Extras { after_step, ..Extras::default() }
         }
         other => {
             let text = format!("the network takes {other} channels; inpainting needs 4 or 9");
@@ -75,17 +78,21 @@ impl Start {
         sampling: &Sampling,
         timestep: f64,
     ) -> Result<Self> {
-        let pure_noise = sampling.strength == 1.0;
+        let goes_on = sampling.below.is_some();
+        let pure_noise = sampling.strength == 1.0 && !goes_on;
         let batch = sampling.num_images_per_prompt;
         let clean = if run.denoiser.in_channels() == 4 || !pure_noise {
             let picture = input.picture.ok_or_else(missing_picture)?;
-            Some(repeated(&(picture.sample(run.noise)? * input.scaling_factor)?, batch)?)
+            Some(repeated(&picture.latents(run.noise, input.scaling_factor)?, batch)?)
         } else {
             None
         };
-        let (_, channels, height, width) = input.masked_picture.mean.dims4()?;
+        let either = input.picture.or(input.masked_picture.map(Source::Posterior));
+        let (channels, height, width) = either.ok_or_else(missing_picture)?.dims()?;
+        // Drawn even where the run goes on from another, which has its noise already.
         let noise = run.randn(&[batch, channels, height, width])?;
         let latents = match &clean {
+            Some(clean) if goes_on => clean.clone(),
             Some(clean) if !pure_noise => run.scheduler.add_noise(clean, &noise, timestep)?,
             _ => (&noise * run.scheduler.init_noise_sigma())?,
         };

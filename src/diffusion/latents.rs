@@ -32,6 +32,39 @@ impl Posterior {
     }
 }
 
+/// Where a picture's latents come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Drawn from what the autoencoder says about it.
+    Posterior(&'a Posterior),
+    /// Known: what another run left, [B, C, h, w], scaled as the network sees them.
+    Latents(&'a Tensor),
+}
+
+impl Source<'_> {
+    /// Scaled latents; draws only where they are not known.
+    pub fn latents(
+        &self,
+        noise: &mut dyn NoiseSource,
+        scaling_factor: f64,
+    ) -> TensorResult<Tensor> {
+        match self {
+            Self::Posterior(posterior) => posterior.sample(noise)? * scaling_factor,
+            Self::Latents(latents) => Ok((*latents).clone()),
+        }
+    }
+
+    /// Of the latents: channels, height, width.
+    pub fn dims(&self) -> TensorResult<(usize, usize, usize)> {
+        let tensor = match self {
+            Self::Posterior(posterior) => &posterior.mean,
+            Self::Latents(latents) => latents,
+        };
+        let (_, channels, height, width) = tensor.dims4()?;
+        Ok((channels, height, width))
+    }
+}
+
 /// A mask as the pipelines take it: below one half keeps the picture (0), the rest repaints it
 /// (1). A soft edge is lost here, by the reference's choice.
 pub fn binarised(mask: &Tensor) -> TensorResult<Tensor> {

@@ -19,7 +19,7 @@ pub mod text_to_image;
 pub use error::{Error, Result};
 pub use image_to_image::{ImageToImage, image_to_image};
 pub use inpaint::{Inpaint, inpaint};
-pub use latents::Posterior;
+pub use latents::{Posterior, Source};
 pub use noise::NoiseSource;
 pub use observer::{Cancelled, Observer, StepInfo};
 pub use pipeline::{

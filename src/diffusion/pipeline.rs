@@ -68,6 +68,11 @@ pub struct Sampling {
     pub eta: f64,
     /// Pictures in one batch, 1 or more. One generator draws the noise of all in one call.
     pub num_images_per_prompt: usize,
+    /// Only timesteps below this one run, whatever the strength: the run goes on where another
+    /// left off, and no noise is added. Not for text-to-image.
+    pub below: Option<f64>,
+    /// The run ends after the last timestep that is not below this one.
+    pub down_to: Option<f64>,
 }
 
 impl Default for Sampling {
@@ -79,6 +84,8 @@ impl Default for Sampling {
             guidance_rescale: 0.0,
             eta: 0.0,
             num_images_per_prompt: 1,
+            below: None,
+            down_to: None,
         }
     }
 }
@@ -138,6 +145,9 @@ pub(super) struct Extras<'a> {
     pub channels: Option<Tensor>,
     /// Applied to the latents after each step.
     pub after_step: Option<AfterStep<'a>>,
+    /// Numbers without and with the prompt take turns down the batch, instead of all without
+    /// first. Nothing else of the batch is in that order, but text-to-image of the reference is so.
+    pub alternating_numbers: bool,
 }
 
 /// The latents after a step, and the next timestep if there is one, to the latents to go on with.
@@ -150,16 +160,36 @@ impl Run<'_> {
         check(sampling)?;
         self.heed(ControlFlow::Continue(()))?;
         self.scheduler.set_timesteps(sampling.num_inference_steps)?;
-        if !partial {
-            return Ok(self.scheduler.timesteps().to_vec());
+        let begin = if partial { self.begin(sampling)? } else { 0 };
+        if partial {
+            self.scheduler.set_begin_index(begin);
         }
-        let skipped = skipped_steps(sampling.num_inference_steps, sampling.strength)?;
-        let begin = skipped * self.scheduler.order();
-        self.scheduler.set_begin_index(begin);
-        match self.scheduler.timesteps().get(begin..) {
-            Some(timesteps) if !timesteps.is_empty() => Ok(timesteps.to_vec()),
-            _ => Err(Error::Invalid("no timestep is left to run; raise the strength".into())),
+        let mut timesteps = self.scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
+        if let Some(last) = sampling.down_to {
+            let count = timesteps.iter().filter(|timestep| **timestep >= last).count();
+            timesteps.truncate(count);
         }
+        if timesteps.is_empty() {
+            let text = "no timestep is left to run; raise the strength or the steps, or let this \
+                        part of the run begin earlier or end later";
+            return Err(Error::Invalid(text.into()));
+        }
+        Ok(timesteps)
+    }
+
+    /// Where in the schedule the run begins.
+    fn begin(&self, sampling: &Sampling) -> Result<usize> {
+        let order = self.scheduler.order();
+        let Some(first) = sampling.below else {
+            return Ok(skipped_steps(sampling.num_inference_steps, sampling.strength)? * order);
+        };
+        let timesteps = self.scheduler.timesteps();
+        let mut count = timesteps.iter().filter(|timestep| **timestep < first).count();
+        // Steps of two evaluations are not cut in two: all but the first timestep come twice.
+        if order == 2 && count.is_multiple_of(2) {
+            count += 1;
+        }
+        Ok(timesteps.len().saturating_sub(count))
     }
 
     /// Runs the network down `timesteps` and gives the last latents.
@@ -245,7 +275,7 @@ impl Conditioning {
             channels => channels.clone(),
         };
         Ok(Self {
-            conditions: conditions(prompt, batch, guided)?,
+            conditions: conditions(prompt, batch, guided, extras.alternating_numbers)?,
             channels,
             guidance_embedding,
             guided,
@@ -285,16 +315,23 @@ impl Conditioning {
 }
 
 /// What is told for every batch entry, those without the prompt first.
-fn conditions(prompt: &Prompt, batch: usize, guided: bool) -> Result<Conditions> {
+fn conditions(
+    prompt: &Prompt,
+    batch: usize,
+    guided: bool,
+    alternating_numbers: bool,
+) -> Result<Conditions> {
     let cond = prompt.cond.repeated(batch)?;
     match (&prompt.uncond, guided) {
         (_, false) => Ok(cond),
         (Some(uncond), true) => {
+            let both = uncond.added.followed_by(&prompt.cond.added)?;
             let uncond = uncond.repeated(batch)?;
-            Ok(Conditions {
-                context: Tensor::cat(&[&uncond.context, &cond.context], 0)?,
-                added: uncond.added.followed_by(&cond.added)?,
-            })
+            let mut added = uncond.added.followed_by(&cond.added)?;
+            if let (true, Some(pair)) = (alternating_numbers, both.time_ids) {
+                added.time_ids = Some(repeated(&pair, 2 * batch)?);
+            }
+            Ok(Conditions { context: Tensor::cat(&[&uncond.context, &cond.context], 0)?, added })
         }
         (None, true) => Err(Error::Invalid("guidance needs an encoded negative prompt".into())),
     }

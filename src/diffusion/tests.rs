@@ -7,8 +7,8 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 
 use super::{
     Cancelled, Conditions, Denoiser, DenoiserInput, Error, ImageToImage, Inpaint, NoiseSource,
-    Posterior, Prompt, Result, Run, Sampling, Scheduler, SchedulerConfig, StepInfo, TextToImage,
-    image_to_image, inpaint,
+    Posterior, Prompt, Result, Run, Sampling, Scheduler, SchedulerConfig, Source, StepInfo,
+    TextToImage, image_to_image, inpaint,
     noise::TorchNoise,
     schedulers::{self, PipelineKind},
     text_to_image,
@@ -102,8 +102,8 @@ impl Bench {
         self.run(&mut (), |run, prompt| {
             let input = Inpaint {
                 prompt,
-                picture: Some(&picture),
-                masked_picture: &masked,
+                picture: Some(Source::Posterior(&picture)),
+                masked_picture: Some(&masked),
                 mask,
                 scaling_factor: 0.5,
             };
@@ -232,7 +232,8 @@ fn whole_pictures_draw_the_picture_then_the_noise() {
     let picture = posterior(1.0);
     let settings = Sampling { num_images_per_prompt: 3, ..sampling(4, 1.0, 2.0) };
     let latents = bench.run(&mut (), |run, prompt| {
-        let input = ImageToImage { prompt, picture: &picture, scaling_factor: 0.5 };
+        let input =
+            ImageToImage { prompt, picture: Source::Posterior(&picture), scaling_factor: 0.5 };
         image_to_image(run, &input, &settings)
     });
     assert_eq!(latents.unwrap().dims(), [3, 4, 2, 2]);

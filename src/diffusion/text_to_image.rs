@@ -1,4 +1,4 @@
-//! `StableDiffusionPipeline`: a new picture from noise.
+//! `StableDiffusionPipeline` and `StableDiffusionXLPipeline`: a new picture from noise.
 
 use candle_core::Tensor;
 
@@ -31,5 +31,6 @@ pub fn text_to_image(
     let timesteps = run.timesteps(sampling, false)?;
     let shape = [sampling.num_images_per_prompt, channels, input.height, input.width];
     let latents = (run.randn(&shape)? * run.scheduler.init_noise_sigma())?;
-    run.denoise(latents, &timesteps, input.prompt, sampling, &Extras::default())
+    let extras = Extras { alternating_numbers: true, ..Extras::default() };
+    run.denoise(latents, &timesteps, input.prompt, sampling, &extras)
 }

@@ -36,7 +36,8 @@ pub fn run(
         .map(|index| one(request, &input, seed.wrapping_add(index as u64), index, &mut steps))
         .collect::<Result<_, _>>()?;
     let (elapsed, recording) = (started.elapsed(), Recording::default());
-    Ok(Outcome { seed, images, elapsed, request: request.clone(), recording })
+    let (request, notes) = (request.clone(), Vec::new());
+    Ok(Outcome { seed, images, elapsed, request, notes, recording })
 }
 
 /// What the fill's fraction means in steps.

@@ -79,6 +79,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The request as it ran, seed filled in.
     pub request: super::Request,
+    /// What a person should know about how it ran, a sentence each.
+    pub notes: Vec<String>,
     /// What [`super::request::Record`] asked to keep.
     pub recording: Recording,
 }

@@ -1,38 +1,60 @@
-//! One diffusion job, planned: encode, sample, decode, composite.
+//! One diffusion job, planned: pass by pass encode and sample, then decode and composite.
 
 use std::time::Instant;
 
+use candle_core::Tensor;
+
 use super::{
-    EngineError, Generated, Monitor, Outcome, PreviewMethod, Recording, Request,
+    EngineError, Generated, Monitor, Outcome, PreviewMethod, Recorded, Recording, Request,
+    handover::{Next, handed_on},
     models::Model,
+    pass::Pass,
     plan::Plan,
     preview::Previewer,
-    sampling::{Encoded, sample},
+    residents::Residents,
+    sampling::{Encoded, Inputs, noise_source, sample},
     tensors::pictures,
     watcher::{Watcher, recorded},
 };
+use crate::diffusion::{NoiseSource, decode};
 
-/// Runs a request, as planned, with a model that is loaded. `seed` is the
-/// request's, which is known by now.
+/// Runs a request, as planned, with the models of its passes. `seed` is the request's, which is
+/// known by now; one generator draws for all passes.
 pub fn run(
-    model: &mut Model,
+    residents: &mut Residents,
+    passes: &[Pass],
     request: &Request,
     plan: &Plan,
     seed: u64,
     monitor: &mut dyn Monitor,
 ) -> Result<Outcome, EngineError> {
     let started = Instant::now();
-    model.use_loras(request, monitor)?;
-    let encoded = Encoded::new(model, request, plan, monitor)?;
-    let linear = match request.preview {
-        PreviewMethod::Linear => Some(model.linear_preview(monitor)?),
-        PreviewMethod::Off | PreviewMethod::Full => None,
+    let mut noise = noise_source(request.noise, seed);
+    let (mut notes, mut recording) = (Vec::new(), Recording::default());
+    let mut left: Option<Tensor> = None;
+    for (index, pass) in passes.iter().enumerate() {
+        let inputs = match left.take() {
+            None => Inputs::planned(plan, residents.get(pass, monitor)?.device())?,
+            Some(latents) => {
+                let stage = &request.chain[index - 1];
+                let next = Next { before: &passes[index - 1], pass, stage };
+                let (inputs, note) = handed_on(residents, next, plan, latents, monitor)?;
+                notes.extend(note);
+                inputs
+            }
+        };
+        let model = residents.get(pass, monitor)?;
+        let (latents, trace) =
+            run_pass(model, &pass.request, plan, inputs, noise.as_mut(), monitor)?;
+        recording.latents.extend(trace);
+        left = Some(latents);
+    }
+    let (Some(latents), Some(last)) = (left, passes.last()) else {
+        return Err(EngineError::failed("no pass was run"));
     };
-    let previewer = Previewer::new(request, plan.size, linear, model.decoder());
-    monitor.step(0, request.num_inference_steps)?;
-    let mut watcher = Watcher::new(monitor, &plan.composite, previewer, request.record.latents);
-    let decoded = sample(model, request, seed, plan, &encoded, &mut watcher)?;
-    let mut recording = Recording { decoded: None, latents: watcher.latents };
+    monitor.loading("Decoding the picture", None)?;
+    let model = residents.get(last, monitor)?;
+    let decoded = decode(model.decoder(), &latents)?;
     if request.record.decoded {
         recording.decoded = Some(recorded(&decoded)?);
     }
@@ -40,5 +62,27 @@ pub fn run(
     let images: Vec<Generated> =
         made.into_iter().map(|picture| plan.composite.apply(picture)).collect();
     let elapsed = started.elapsed();
-    Ok(Outcome { seed, images, elapsed, request: request.clone(), recording })
+    Ok(Outcome { seed, images, elapsed, request: request.clone(), notes, recording })
+}
+
+/// The latents that one pass leaves, and those after each of its steps where they are kept.
+fn run_pass(
+    model: &mut Model,
+    pass: &Request,
+    plan: &Plan,
+    inputs: Inputs,
+    noise: &mut dyn NoiseSource,
+    monitor: &mut dyn Monitor,
+) -> Result<(Tensor, Vec<Recorded>), EngineError> {
+    model.use_loras(pass, monitor)?;
+    let encoded = Encoded::new(model, pass, plan.size, inputs, monitor)?;
+    let linear = match pass.preview {
+        PreviewMethod::Linear => Some(model.linear_preview(monitor)?),
+        PreviewMethod::Off | PreviewMethod::Full => None,
+    };
+    let previewer = Previewer::new(pass, plan.size, linear, model.decoder());
+    monitor.step(0, pass.num_inference_steps)?;
+    let mut watcher = Watcher::new(monitor, &plan.composite, previewer, pass.record.latents);
+    let latents = sample(model, pass, plan.size, &encoded, noise, &mut watcher)?;
+    Ok((latents, watcher.latents))
 }

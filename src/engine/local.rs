@@ -1,18 +1,13 @@
 //! The backend that runs on this machine: keeps one model resident and runs jobs with it.
 
-use std::path::PathBuf;
-
-use candle_core::DType;
-
 use super::{
-    Backend, Device, EngineError, Monitor, Outcome, Request, Task, content_aware, device, job,
-    models::{Model, scheduler},
+    Backend, EngineError, Monitor, Outcome, Request, Task, content_aware, job,
+    models::scheduler,
+    pass::{Pass, diffusion_model, passes},
     plan::{ModelFacts, plan},
+    residents::Residents,
 };
-use crate::{
-    catalog::{self, ModelFolder},
-    diffusion::latents::skipped_steps,
-};
+use crate::{catalog, diffusion::latents::skipped_steps};
 
 /// What the inference thread runs in the program: diffusion with candle, or the content-aware fill.
 pub fn diffusion_backend() -> Box<dyn Backend> {
@@ -21,16 +16,7 @@ pub fn diffusion_backend() -> Box<dyn Backend> {
 
 #[derive(Default)]
 struct LocalBackend {
-    /// The model used last stays loaded.
-    resident: Option<(Key, Model)>,
-}
-
-/// A loaded model serves requests that agree in these.
-#[derive(Clone, Debug, PartialEq)]
-struct Key {
-    path: PathBuf,
-    device: Device,
-    dtype: DType,
+    residents: Residents,
 }
 
 impl Backend for LocalBackend {
@@ -50,33 +36,10 @@ impl Backend for LocalBackend {
             catalog::Model::Diffusion(folder) => {
                 // Planned first: a bad input should not cost the time to load a model.
                 let plan = plan(request, ModelFacts::from(&folder), monitor)?;
-                let model = self.resident(&folder, request, monitor)?;
-                job::run(model, request, &plan, seed, monitor)
+                let passes = passes(&folder, request)?;
+                self.residents.keep(&passes);
+                job::run(&mut self.residents, &passes, request, &plan, seed, monitor)
             }
-        }
-    }
-}
-
-impl LocalBackend {
-    /// The model, loaded if another one was or none.
-    fn resident(
-        &mut self,
-        folder: &ModelFolder,
-        request: &Request,
-        monitor: &mut dyn Monitor,
-    ) -> Result<&mut Model, EngineError> {
-        let device = device::open(request.device)?;
-        let dtype = device::dtype(request.dtype, &device);
-        let key = Key { path: folder.path.clone(), device: request.device, dtype };
-        if self.resident.as_ref().is_none_or(|(resident, _)| *resident != key) {
-            // Dropped first: two models need not fit into memory.
-            self.resident = None;
-            let model = Model::load(folder, device, dtype, monitor)?;
-            self.resident = Some((key, model));
-        }
-        match &mut self.resident {
-            Some((_, model)) => Ok(model),
-            None => Err(EngineError::failed("the model was not kept")),
         }
     }
 }
@@ -89,22 +52,48 @@ impl LocalBackend {
 pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
     request.check()?;
     let model = catalog::find(&request.model).map_err(EngineError::invalid)?;
-    if let catalog::Model::Diffusion(folder) = &model {
-        if folder.is_inpainting() && request.task != Task::Fill {
-            return Err(EngineError::invalid(format!(
-                "{} was made for inpainting and needs a mask: use fill, or name a general model",
-                folder.name
-            )));
+    match &model {
+        catalog::Model::Diffusion(folder) => {
+            for pass in passes(folder, request)? {
+                check_pass(&pass)?;
+            }
         }
-        scheduler(folder, request)?;
-        for lora in &request.lora {
-            catalog::loras::find(&lora.path).map_err(EngineError::invalid)?;
+        catalog::Model::ContentAware if !request.chain.is_empty() => {
+            diffusion_model(&request.model)?;
         }
-        if request.task != Task::Generate {
-            skipped_steps(request.num_inference_steps, request.strength())?;
-        }
+        catalog::Model::ContentAware => {}
     }
     Ok(model)
+}
+
+/// Whether a model can do what one pass asks for.
+fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> {
+    let refuse = |what: &str| Err(EngineError::invalid(format!("{} {what}", folder.name)));
+    if folder.is_inpainting() && pass.task != Task::Fill {
+        return refuse(
+            "was made for inpainting and needs a mask: use fill, or name a general model",
+        );
+    }
+    if folder.wants_aesthetic_scores && pass.task == Task::Generate {
+        return refuse(
+            "refines pictures and makes no new ones: name it with --refiner, or use transform",
+        );
+    }
+    let rescaled = pass.exact && pass.guidance_rescale > 0.0;
+    if rescaled && pass.task != Task::Generate && !folder.takes_sizes {
+        return Err(EngineError::invalid(
+            "guidance rescale belongs to text-to-image only in the reference; leave it out, or \
+             leave out --exact",
+        ));
+    }
+    scheduler(folder, pass)?;
+    for lora in &pass.lora {
+        catalog::loras::find(&lora.path).map_err(EngineError::invalid)?;
+    }
+    if pass.task != Task::Generate && pass.denoising_start.is_none() {
+        skipped_steps(pass.num_inference_steps, pass.strength())?;
+    }
+    Ok(())
 }
 
 fn random_seed() -> Result<u64, EngineError> {

@@ -12,7 +12,8 @@ const PARAMETERS_KEY: &str = "parameters";
 /// The settings of a request, as text that [`text_of_settings`] and [`request_of`] read. Picture
 /// and mask are left out: a shared picture should not tell where its maker keeps files.
 pub fn settings_of(request: &Request) -> String {
-    let request = Request { image: None, mask: None, ..request.clone() };
+    let mut request = Request { image: None, mask: None, ..request.clone() };
+    request.chain.iter_mut().for_each(|stage| stage.mask = None);
     serde_json::to_string(&request).unwrap_or_default()
 }
 

@@ -6,27 +6,33 @@
 pub mod backend;
 mod calibration;
 pub mod compositing;
+mod conditions;
 mod content_aware;
 mod context_area;
 mod device;
 pub mod event;
 mod fill;
 mod generate;
+mod handover;
 mod job;
 mod local;
 mod loras;
 mod memo;
 pub mod metadata;
+mod micro_conditions;
 mod models;
 mod networks;
+mod pass;
 mod plan;
 mod preview;
 mod preview_slot;
 mod queue;
 mod reporter;
 pub mod request;
+mod residents;
 mod sampling;
 mod source;
+mod stage;
 mod tensors;
 mod text;
 mod thread;
@@ -40,6 +46,7 @@ pub use event::{
     Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress, Recorded, Recording,
 };
 pub use local::{diffusion_backend, preflight};
+pub use micro_conditions::MicroConditions;
 pub use preview_slot::PreviewSlot;
 pub use queue::CancelToken;
 pub use reporter::Wake;
@@ -47,4 +54,5 @@ pub use request::{
     Deferred, Device, Dtype, FillMode, ImageSource, LoraUse, NoiseKind, PreviewMethod, Record,
     Request, Task,
 };
+pub use stage::Stage;
 pub use thread::{Engine, SubmitError};

@@ -7,7 +7,7 @@ use super::{
     networks::Networks, tensors::picture_tensor,
 };
 use crate::{
-    catalog::{Family, ModelFolder},
+    catalog::ModelFolder,
     diffusion::{
         Decoder, Denoiser, Embedding, LinearPreview, Posterior, Scheduler, SchedulerConfig,
         schedulers::{PipelineKind, build},
@@ -69,6 +69,10 @@ impl Model {
             self.prompts.clear();
         }
         Ok(())
+    }
+
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
     }
 
     pub fn device(&self) -> &Device {
@@ -134,10 +138,9 @@ impl Model {
         if let Some(known) = &self.linear_preview {
             return Ok(known.clone());
         }
-        let map = if self.folder.family == Family::Custom {
-            self.fitted_preview(monitor)?
-        } else {
-            LinearPreview::sd1()
+        let map = match self.networks.autoencoder.known_preview() {
+            Some(known) => known,
+            None => self.fitted_preview(monitor)?,
         };
         self.linear_preview = Some(map.clone());
         Ok(map)
@@ -153,16 +156,31 @@ impl Model {
     }
 }
 
+/// The scheduler's file of a model.
+fn scheduler_config(folder: &ModelFolder) -> Result<SchedulerConfig, EngineError> {
+    let file = folder.path.join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| EngineError::invalid(format!("{}: {error}", file.display())))?;
+    Ok(SchedulerConfig::parse(file.display().to_string(), &text)?)
+}
+
+/// The timestep that stands for a part (0 to 1) of the schedule being done.
+pub fn timestep_at(folder: &ModelFolder, request: &Request, part: f64) -> Result<f64, EngineError> {
+    const KEY: &str = "num_train_timesteps";
+    let config = scheduler_config(folder)?;
+    let named = request.scheduler_options.get(KEY).or(config.values.get(KEY));
+    let steps = named.and_then(serde_json::Value::as_f64).unwrap_or(1000.0);
+    Ok((steps - part * steps).round_ties_even())
+}
+
 /// A scheduler as the model's file and the request say.
 pub fn scheduler(
     folder: &ModelFolder,
     request: &Request,
 ) -> Result<Box<dyn Scheduler>, EngineError> {
-    let file = folder.path.join("scheduler/scheduler_config.json");
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| EngineError::invalid(format!("{}: {error}", file.display())))?;
-    let config = SchedulerConfig::parse(file.display().to_string(), &text)?;
+    let config = scheduler_config(folder)?;
     let pipeline = match request.task {
+        _ if folder.takes_sizes => PipelineKind::Uncorrected,
         Task::Fill => PipelineKind::Inpaint,
         Task::Generate => PipelineKind::TextToImage,
         Task::Transform => PipelineKind::ImageToImage,

@@ -9,7 +9,7 @@ use super::{
     text::{self, States, TextEncoders},
 };
 use crate::{
-    diffusion::{Decoder, Denoiser, DenoiserInput, Posterior},
+    diffusion::{Decoder, Denoiser, DenoiserInput, LinearPreview, Posterior},
     networks::{
         AutoencoderConfig, AutoencoderKl, Conditioning, NetworkError, UNet2DConditionModel,
         UNetConfig, Weights,
@@ -47,6 +47,21 @@ impl Denoiser for Unet {
             ..Conditioning::new(input.context)
         };
         self.0.forward(input.sample, input.timestep, conditioning)
+    }
+}
+
+impl Autoencoder {
+    /// The map from latents to colours, where this is an autoencoder that one is known for.
+    pub fn known_preview(&self) -> Option<LinearPreview> {
+        let config = self.0.config();
+        if config.block_out_channels != [128, 256, 512, 512] {
+            return None;
+        }
+        match config.scaling_factor {
+            0.18215 => Some(LinearPreview::sd1()),
+            0.13025 => Some(LinearPreview::sdxl()),
+            _ => None,
+        }
     }
 }
 

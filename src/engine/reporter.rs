@@ -80,6 +80,10 @@ impl Monitor for Reporter<'_> {
     }
 
     fn step(&mut self, step: usize, total: usize) -> Result<(), EngineError> {
+        if step == 0 {
+            // The next pass of a chain counts anew.
+            self.sampling_since = None;
+        }
         let elapsed = self.sampling_since.get_or_insert_with(Instant::now).elapsed();
         if step > 0 {
             let progress = Progress { step, total, elapsed, remaining: left(elapsed, step, total) };

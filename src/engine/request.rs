@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::{MicroConditions, Stage};
 use crate::{
     document::{MaskTiles, PictureTiles},
     geometry::Extent,
@@ -178,14 +179,29 @@ pub struct Request {
     pub mask: Option<ImageSource<Mask>>,
     pub prompt: String,
     pub negative_prompt: Option<String>,
+    /// For the second text encoder, where there are two. `None` or empty: the first prompt.
+    pub prompt_2: Option<String>,
+    /// For the second text encoder. `None` or empty: the first negative prompt.
+    pub negative_prompt_2: Option<String>,
+    /// What Stable Diffusion XL is told about sizes and quality.
+    pub micro_conditions: MicroConditions,
     /// 64-bit seed of the noise; `None` draws one, and the outcome says which.
     pub seed: Option<u64>,
     /// Denoising steps, 1 or more.
     pub num_inference_steps: usize,
     /// Classifier-free guidance; 1 or less runs without guidance.
     pub guidance_scale: f64,
-    /// How much of the noise schedule runs, 0 to 1. `None`: 1 for fill, 0.8 for transform.
+    /// How much of the noise schedule runs, 0 to 1. `None`: 1 for fill, 0.8 for transform; in
+    /// exact mode what the reference's pipeline has by default (Stable Diffusion XL: 0.9999, 0.3).
     pub strength: Option<f64>,
+    /// How much of the schedule is done already, above 0 and below 1: the run goes on from there,
+    /// whatever the strength, and adds no noise. Not for a new picture.
+    pub denoising_start: Option<f64>,
+    /// How much of the schedule is done when the run ends, above 0 and below 1; the rest is left
+    /// to a refiner.
+    pub denoising_end: Option<f64>,
+    /// Passes over the result, one after the other.
+    pub chain: Vec<Stage>,
     /// A scheduler's name; `None` takes the model's own.
     pub scheduler: Option<String>,
     /// Overrides of scheduler_config.json, key by key.
@@ -244,10 +260,16 @@ impl Default for Request {
             mask: None,
             prompt: String::new(),
             negative_prompt: None,
+            prompt_2: None,
+            negative_prompt_2: None,
+            micro_conditions: MicroConditions::default(),
             seed: None,
             num_inference_steps: 20,
             guidance_scale: 7.0,
             strength: None,
+            denoising_start: None,
+            denoising_end: None,
+            chain: Vec::new(),
             scheduler: None,
             scheduler_options: BTreeMap::new(),
             width: None,

@@ -14,6 +14,23 @@ impl Request {
     pub fn check(&self) -> Result<(), EngineError> {
         self.check_inputs()?;
         self.check_sizes()?;
+        self.check_settings()?;
+        for (index, stage) in self.chain.iter().enumerate() {
+            let pass = stage.request(self);
+            let checked = match stage.task {
+                Task::Generate => invalid("a new picture cannot follow; use transform or fill"),
+                Task::Fill if pass.mask.is_none() => invalid("a fill needs a mask"),
+                _ => pass.check_settings(),
+            };
+            checked.map_err(|error| {
+                EngineError::invalid(format!("pass {} of the chain: {error}", index + 2))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ranges of numbers.
+    fn check_settings(&self) -> Result<(), EngineError> {
         at_least_one("number of steps", self.num_inference_steps)?;
         at_least_one("number of images", self.num_images_per_prompt)?;
         at_least_one("preview interval", self.preview_interval)?;
@@ -25,12 +42,32 @@ impl Request {
             within(&format!("the scale of {}", lora.path.display()), lora.scale, -100.0, 100.0)?;
         }
         within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
-        if self.exact && self.task != Task::Generate && self.guidance_rescale > 0.0 {
-            return invalid(
-                "guidance rescale belongs to text-to-image only in the reference; leave it out, or leave out --exact",
-            );
+        let scores = self.micro_conditions;
+        within("aesthetic score", scores.aesthetic_score, -1000.0, 1000.0)?;
+        within("negative aesthetic score", scores.negative_aesthetic_score, -1000.0, 1000.0)?;
+        self.check_part()
+    }
+
+    /// Which part of the schedule runs.
+    fn check_part(&self) -> Result<(), EngineError> {
+        let named = [("start", self.denoising_start), ("end", self.denoising_end)];
+        for (what, value) in named {
+            let Some(value) = value else { continue };
+            if !(value > 0.0 && value < 1.0) {
+                return invalid(format!(
+                    "denoising {what} is {value}, but must be above 0 and below 1"
+                ));
+            }
         }
-        Ok(())
+        match (self.denoising_start, self.denoising_end) {
+            (Some(start), Some(end)) if start >= end => {
+                invalid(format!("denoising start is {start}, but must be below its end, {end}"))
+            }
+            (Some(_), _) if self.task == Task::Generate => {
+                invalid("a new picture cannot start in the middle; leave denoising start out")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_inputs(&self) -> Result<(), EngineError> {
@@ -96,6 +133,7 @@ fn invalid<T>(text: impl std::fmt::Display) -> Result<T, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Stage;
 
     fn refusal(change: impl FnOnce(&mut Request)) -> String {
         let mut request = Request { task: Task::Generate, ..Request::default() };
@@ -118,5 +156,19 @@ mod tests {
         assert!(refusal(|r| r.width = Some(64)).contains("both"));
         assert!(refusal(|r| r.task = Task::Fill).contains("no picture"));
         assert!(refusal(|r| r.eta = -0.1).contains("eta is -0.1"));
+        assert!(refusal(|r| r.denoising_end = Some(1.0)).contains("denoising end is 1"));
+        assert!(refusal(|r| r.denoising_start = Some(0.5)).contains("new picture"));
+    }
+
+    #[test]
+    fn a_chain_is_checked_pass_by_pass() {
+        let chain = |stage: Stage| refusal(|r| r.chain = vec![Stage::default(), stage]);
+        assert_eq!(chain(Stage::ensemble("x".into(), 0.8)), "");
+        let text = chain(Stage { task: Task::Generate, ..Stage::default() });
+        assert!(text.starts_with("pass 3 of the chain") && text.contains("transform"), "{text}");
+        assert!(chain(Stage { task: Task::Fill, ..Stage::default() }).contains("mask"));
+        assert!(chain(Stage { strength: Some(2.0), ..Stage::default() }).contains("strength is 2"));
+        let ends = Stage { denoising_end: Some(0.3), ..Stage::ensemble("x".into(), 0.8) };
+        assert!(chain(ends).contains("below its end, 0.3"));
     }
 }

@@ -35,11 +35,6 @@ impl<'a> Watcher<'a> {
         self.error.take().unwrap_or_else(|| error.into())
     }
 
-    /// Reports that the steps are over and the decoder is next.
-    pub fn decoding(&mut self) -> Result<(), EngineError> {
-        self.monitor.loading("Decoding the picture", None)
-    }
-
     fn watch(&mut self, info: StepInfo<'_>) -> Result<(), EngineError> {
         check_finite(info.latents, info.index + 1)?;
         if self.keep_latents {

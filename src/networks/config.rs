@@ -48,6 +48,11 @@ impl ConfigReader {
         }
     }
 
+    /// A switch; `null`, which published files write for some, is off.
+    pub fn take_switch(&mut self, key: &str, default: bool) -> Result<bool> {
+        Ok(self.take(key, Some(default))?.unwrap_or(false))
+    }
+
     /// A count or size that must be at least 1.
     pub fn take_positive(&mut self, key: &str, default: usize) -> Result<usize> {
         match self.take(key, default)? {

@@ -49,6 +49,7 @@ impl Backend for Scripted {
             monitor.step(step, request.num_inference_steps)?;
         }
         Ok(Outcome {
+            notes: Vec::new(),
             seed: 1,
             images: Vec::new(),
             elapsed: Duration::ZERO,

@@ -1,6 +1,11 @@
 //! What the reference left in `tests/fixtures/parity`.
 
-use std::{collections::HashMap, fs, path::PathBuf, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use candle_core::{Device, Tensor};
 use overpaint::{
@@ -10,9 +15,14 @@ use overpaint::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The folder of all fixtures.
+/// The folder of most fixtures.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity")
+    set("parity")
+}
+
+/// A folder of fixtures, laid out as that one is.
+pub fn set(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// One part of units.json; a fixture that cannot be read ends the tests.
@@ -23,8 +33,12 @@ pub fn unit<T: DeserializeOwned>(part: &str) -> T {
 
 /// A JSON file of the fixtures.
 pub fn read_json<T: DeserializeOwned>(path: &str) -> T {
-    let path = root().join(path);
-    let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    read_file(&root().join(path))
+}
+
+/// A JSON file.
+pub fn read_file<T: DeserializeOwned>(path: &Path) -> T {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -37,7 +51,11 @@ pub struct Tensors {
 
 impl Tensors {
     pub fn load(path: &str) -> Self {
-        let file = root().join(path);
+        Self::open(root().join(path))
+    }
+
+    /// Of any file.
+    pub fn open(file: PathBuf) -> Self {
         let tensors = candle_core::safetensors::load(&file, &Device::Cpu)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         Self { file, tensors }

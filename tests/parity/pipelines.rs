@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use libtest_mimic::Trial;
 use overpaint::{
-    engine::{EngineError, Monitor, Outcome, Record, Request, diffusion_backend},
+    engine::{EngineError, Monitor, Outcome, Record, Request, Stage, diffusion_backend},
     geometry::Bounds,
     pixels::{Picture, codec::load_picture},
 };
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     compare::{Deviation, measured},
-    fixtures::{self, Tensors, read_json},
+    fixtures::{self, Tensors},
 };
 
 /// A run of the reference.
@@ -24,6 +24,9 @@ pub struct Case {
     pub settings: Map<String, Value>,
     /// How many pictures it made.
     pub images: usize,
+    /// The folder that its models and results lie in.
+    #[serde(skip)]
+    pub set: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -31,14 +34,24 @@ struct Cases {
     cases: Vec<Case>,
 }
 
+/// The folders of cases: Stable Diffusion 1 with everything about settings, then 2 and XL.
+const SETS: [&str; 2] = ["parity", "families"];
+
 /// Every case that the reference left.
 pub fn cases() -> Vec<Case> {
     cases_of("cases.json")
 }
 
-/// The cases of a table.
+/// The cases of a table, in every folder that has it.
 pub fn cases_of(table: &str) -> Vec<Case> {
-    read_json::<Cases>(table).cases
+    let of_set = |name| {
+        let set = fixtures::set(name);
+        let file = set.join(table);
+        let cases =
+            if file.exists() { fixtures::read_file::<Cases>(&file).cases } else { Vec::new() };
+        cases.into_iter().map(move |case| Case { set: set.clone(), ..case })
+    };
+    SETS.into_iter().flat_map(of_set).collect()
 }
 
 pub fn trials() -> Vec<Trial> {
@@ -53,6 +66,7 @@ pub fn trials() -> Vec<Trial> {
 /// The request that `overpaint COMMAND ... --exact` would send for these settings.
 pub fn request(case: &Case) -> Result<Request, String> {
     let mut fields = Map::new();
+    let mut conditions = Map::new();
     for (option, value) in &case.settings {
         let field = match option.as_str() {
             "command" => "task".into(),
@@ -60,21 +74,38 @@ pub fn request(case: &Case) -> Result<Request, String> {
             other => other.replace('-', "_"),
         };
         let value = match option.as_str() {
-            "model" => json!(fixtures::root().join("models").join(text(value)?)),
+            "model" => json!(case.set.join("models").join(text(value)?)),
             "image" | "mask" => {
                 json!({ "file": fixtures::root().join("inputs").join(text(value)?) })
             }
             "lora" => loras(value)?,
             _ => value.clone(),
         };
-        fields.insert(field, value);
+        match field.as_str() {
+            "refiner" | "refiner_start" | "refiner_steps" => {}
+            name if name.ends_with("_size") => {
+                let (width, height) = pair(&value, 'x')?;
+                conditions.insert(field, json!({ "width": width, "height": height }));
+            }
+            name if name.ends_with("_top_left") => {
+                conditions.insert(field, json!(pair(&value, ',')?));
+            }
+            name if name.ends_with("_score") => {
+                conditions.insert(field, value);
+            }
+            _ => {
+                fields.insert(field, value);
+            }
+        }
     }
+    fields.insert("micro_conditions".into(), Value::Object(conditions));
     fields.entry("overlay").or_insert(json!(false));
     fields.insert("device".into(), json!("cpu"));
     fields.insert("dtype".into(), json!("f32"));
     fields.insert("exact".into(), json!(true));
     let mut request: Request = serde_json::from_value(Value::Object(fields))
         .map_err(|error| format!("the settings make no request: {error}"))?;
+    refine(&mut request, case)?;
     request.record = Record { decoded: true, latents: true };
     Ok(request)
 }
@@ -85,6 +116,29 @@ fn loras(value: &Value) -> Result<Value, String> {
         serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
     let lora = |(file, scale): (String, f64)| json!({ "path": fixtures::root().join("inputs").join(file), "scale": scale });
     Ok(pairs.into_iter().map(lora).collect())
+}
+
+/// The refiner of the settings, where they name one.
+fn refine(request: &mut Request, case: &Case) -> Result<(), String> {
+    let Some(model) = case.settings.get("refiner") else { return Ok(()) };
+    let model = case.set.join("models").join(text(model)?).display().to_string();
+    let number = |key: &str| case.settings.get(key).and_then(Value::as_f64);
+    let stage = match (number("refiner-start"), number("refiner-steps")) {
+        (Some(start), None) => Stage::ensemble(model, start),
+        (None, Some(steps)) => Stage::refiner(model, steps as usize),
+        _ => return Err("a refiner needs a start or a number of steps".into()),
+    };
+    request.refine(stage);
+    Ok(())
+}
+
+/// Two numbers as the command line has them.
+fn pair(value: &Value, separator: char) -> Result<(i32, i32), String> {
+    let text = text(value)?;
+    let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
+    let (first, second) =
+        text.split_once(separator).ok_or_else(|| format!("{text} is no pair of numbers"))?;
+    Ok((number(first)?, number(second)?))
 }
 
 fn text(value: &Value) -> Result<&str, String> {
@@ -117,7 +171,7 @@ impl Monitor for Unwatched {
 
 /// How far an outcome is from what the reference left for this case.
 pub fn deviation(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
-    let expected = Tensors::load(&format!("cases/{}.safetensors", case.name));
+    let expected = Tensors::open(case.set.join(format!("cases/{}.safetensors", case.name)));
     let latents = &outcome.recording.latents;
     if latents.len() != expected.len() {
         return Err(format!("{} steps, the reference took {}", latents.len(), expected.len()));
@@ -152,5 +206,5 @@ fn of_pictures(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
 /// Where the reference's picture lies; several are numbered.
 fn picture_file(case: &Case, index: usize) -> PathBuf {
     let number = if case.images > 1 { format!("-{index}") } else { String::new() };
-    fixtures::root().join("cases").join(format!("{}{number}.png", case.name))
+    case.set.join("cases").join(format!("{}{number}.png", case.name))
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use candle_core::{Device, safetensors};
 use libtest_mimic::Trial;
-use overpaint::engine::Request;
+use overpaint::{engine::Request, geometry::Extent};
 use serde_json::json;
 
 use super::{
@@ -13,12 +13,16 @@ use super::{
 };
 
 /// Cases of each pipeline, with and without mask channels.
-const CASES: [&str; 5] = [
+const CASES: [&str; 9] = [
     "own-inpaint-pndm",
     "own-base-sharded",
     "own-base-v-img2img",
     "fill4-ddim",
     "fill9-part-unipc",
+    "sd2-fill",
+    "xl-text-sizes",
+    "xl-fill9",
+    "ensemble-fill9",
 ];
 
 /// Something about a request that is not as it was.
@@ -36,6 +40,29 @@ const CHANGES: [(&str, Change); 7] = [
     }),
 ];
 
+/// What only Stable Diffusion XL pays attention to, each with a case that does.
+const ADDED: [(&str, &str, Change); 13] = [
+    ("xl-text-prompt-2", "prompt-2", |r| r.prompt_2 = None),
+    ("xl-text-prompt-2", "negative-prompt-2", |r| r.negative_prompt_2 = None),
+    ("xl-text", "no-zeros", |r| r.negative_prompt = Some(String::new())),
+    ("xl-text-sizes", "original-size", |r| {
+        r.micro_conditions.original_size = Some(Extent::new(96, 72));
+    }),
+    ("xl-text-sizes", "crop", |r| r.micro_conditions.crops_coords_top_left = (5, 12)),
+    ("xl-text-sizes", "target-size", |r| r.micro_conditions.target_size = None),
+    ("xl-text-negative-sizes", "negative-crop", |r| {
+        r.micro_conditions.negative_crops_coords_top_left = (9, 3);
+    }),
+    ("xl-image", "negative-size", |r| r.micro_conditions.negative_original_size = None),
+    ("refiner-image-scores", "score", |r| r.micro_conditions.aesthetic_score = 7.0),
+    ("refiner-image-scores", "negative-score", |r| {
+        r.micro_conditions.negative_aesthetic_score = 1.5;
+    }),
+    ("xl-text-end", "end", |r| r.denoising_end = Some(0.8)),
+    ("xl-text-rescale", "rescale", |r| r.guidance_rescale = 0.6),
+    ("refined-fill4", "strength", |r| r.chain[0].strength = Some(0.45)),
+];
+
 pub fn trials() -> Vec<Trial> {
     let all = cases();
     let find = |name: &str| all.iter().find(|case| case.name == name).cloned();
@@ -49,14 +76,30 @@ pub fn trials() -> Vec<Trial> {
                 must_differ(&case, changed)
             }));
         }
-        for part in ["unet", "vae", "text_encoder"] {
+        for part in ["unet", "vae", "text_encoder", "text_encoder_2"] {
             let case = case.clone();
+            if !case.set.join("models").join(model(&case)).join(part).exists() {
+                continue;
+            }
             trials.push(exact(format!("sensitivity::{}-{part}-weight", case.name), move || {
                 with_other_weight(&case, part)
             }));
         }
     }
+    for (name, what, change) in ADDED {
+        let Some(case) = find(name) else { continue };
+        trials.push(exact(format!("sensitivity::{name}-{what}"), move || {
+            let mut changed = request(&case)?;
+            change(&mut changed);
+            must_differ(&case, changed)
+        }));
+    }
     trials
+}
+
+/// The name of a case's model.
+fn model(case: &Case) -> &str {
+    case.settings.get("model").and_then(serde_json::Value::as_str).unwrap_or_default()
 }
 
 fn must_differ(case: &Case, changed: Request) -> Result<(), String> {
@@ -81,7 +124,8 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        // Parts that models share are links.
+        if entry.path().is_dir() {
             copy(&entry.path(), &target)?;
         } else {
             fs::copy(entry.path(), target)?;

@@ -1,6 +1,6 @@
 """New models, sizes, prompts, seeds and settings: diffusers against the command line, nothing stored.
 
-    python tests/reference/holdout.py --overpaint target/release/overpaint --seed 1 --cases 20
+    python tests/reference/holdout.py --overpaint target/release/overpaint --seed 1 --cases 20 [--family xl]
 
 Compares the latents after every step (relative 1e-3, by norm and by largest difference over largest value) and the
 final pictures (2 levels everywhere).  Where latents are out of bounds, the reference runs again with exact sums in its
@@ -24,6 +24,7 @@ import lora
 import models
 import pictures
 import runner
+import xl_models
 
 RELATIVE_LATENTS = 1e-3
 LEVELS = 2
@@ -54,10 +55,63 @@ def random_prompt(rng: random.Random) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(count))
 
 
-def random_settings(rng: random.Random, spec: models.Spec, folder: Path) -> dict:
+def random_size(rng: random.Random) -> str:
+    return f"{rng.randint(16, 2000)}x{rng.randint(16, 2000)}"
+
+
+def random_added(rng: random.Random, settings: dict) -> dict:
+    """What only Stable Diffusion XL reads."""
+    added = {}
+    for key in runner.PROMPTS:
+        if rng.random() < 0.3:
+            added[key] = random_prompt(rng)
+    for key in runner.SIZES:
+        if rng.random() < 0.3:
+            added[key] = random_size(rng)
+    for key in runner.CROPS:
+        if rng.random() < 0.3:
+            added[key] = f"{rng.randint(0, 500)},{rng.randint(0, 500)}"
+    for key in runner.SCORES:
+        if rng.random() < 0.3 and settings["command"] != "generate":
+            added[key] = round(rng.uniform(1, 9), 2)
+    if rng.random() < 0.3:
+        added["guidance-rescale"] = round(rng.random(), 2)
+    return added
+
+
+def random_refiner(rng: random.Random, spec: xl_models.XlSpec, settings: dict, folder: Path) -> dict:
+    """A refiner beside the model, and how it is used."""
+    same = rng.random() < 0.7
+    xl_models.build(xl_models.refiner_for(spec, rng.getrandbits(30), same), folder / "refiner")
+    refining = {"refiner": "refiner"}
+    if rng.random() < 0.5:
+        refining["refiner-start"] = rng.choice([0.3, 0.5, 0.6, 0.8])
+        settings["num-inference-steps"] = rng.randint(5, 9)
+    else:
+        refining["refiner-steps"] = rng.randint(4, 12)
+    return refining
+
+
+def random_settings(rng: random.Random, spec: models.Spec | xl_models.XlSpec, folder: Path) -> dict:
     """Settings for this model, with their picture and mask written to `folder`."""
+    settings = plain_settings(rng, spec, folder)
+    if isinstance(spec, models.Spec):
+        return settings
+    settings |= random_added(rng, settings)
+    refines = spec.index.get("requires_aesthetics_score")
+    # Latents have no crop, and a scheduler that is named counts for both.
+    if not refines and "padding-mask-crop" not in settings and rng.random() < 0.35:
+        settings |= random_refiner(rng, spec, settings, folder)
+    elif settings["command"] == "generate" and rng.random() < 0.15:
+        settings["denoising-end"] = rng.choice([0.4, 0.7])
+    return settings
+
+
+def plain_settings(rng: random.Random, spec: models.Spec | xl_models.XlSpec, folder: Path) -> dict:
+    """What every family reads."""
     nine = spec.unet["in_channels"] == 9
-    command = "fill" if nine else rng.choice(["fill", "generate", "transform"])
+    refines = isinstance(spec, xl_models.XlSpec) and spec.index.get("requires_aesthetics_score")
+    command = "fill" if nine else rng.choice(["fill", "transform"] if refines else ["fill", "generate", "transform"])
     settings = {
         "command": command,
         "prompt": random_prompt(rng),
@@ -128,6 +182,8 @@ def command_line(program: str, model: Path, settings: dict, folder: Path, out: P
             continue
         if key == "image":
             arguments.insert(2, str(folder / value))
+        elif key == "refiner":
+            arguments += ["--refiner", str(model.parent / value)]
         elif key == "scheduler-option":
             for name, setting in value.items():
                 text = str(setting).lower() if isinstance(setting, bool) else str(setting)
@@ -191,6 +247,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--loras", action="store_true", help="with one to three LoRAs in each case")
+    parser.add_argument("--family", choices=["sd", "xl"], default="sd")
     parser.add_argument("--keep", type=Path, help="keep models, pictures and outputs in this folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -201,8 +258,9 @@ def main() -> int:
             rng = random.Random(options.seed * 100_003 + index)
             folder = (options.keep or Path(scratch)) / f"case-{index}"
             folder.mkdir(parents=True, exist_ok=True)
-            spec = models.random_spec(rng.getrandbits(30))
-            model = models.build(spec, folder / "model")
+            kind = xl_models if options.family == "xl" else models
+            spec = kind.random_spec(rng.getrandbits(30))
+            model = kind.build(spec, folder / "model")
             settings = random_settings(rng, spec, folder)
             if options.loras:
                 settings["lora"] = lora.random_loras(rng, model, folder)

@@ -39,9 +39,9 @@ def provenance(script: str) -> dict:
     }
 
 
-def write_case(name: str, settings: dict) -> dict:
+def write_case(name: str, settings: dict, inputs: Path | None = None) -> dict:
     """Runs one case and stores it; returns its row of cases.json."""
-    result = runner.run(FIXTURES / "models" / settings["model"], settings, FIXTURES / "inputs")
+    result = runner.run(FIXTURES / "models" / settings["model"], settings, inputs or FIXTURES / "inputs")
     tensors = {f"latents_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.latents)}
     save_file(tensors, FIXTURES / "cases" / f"{name}.safetensors")
     for index, picture in enumerate(result.pictures):

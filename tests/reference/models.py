@@ -281,8 +281,13 @@ def smooth_latents(count: int, size: int, generator: torch.Generator) -> torch.T
 
 
 @torch.no_grad()
-def fit_unet_head(unet: UNet2DConditionModel, prediction: str, generator: torch.Generator) -> None:
-    """Least squares for conv_out, so that the UNet predicts `prediction` for noisy smooth latents."""
+def fit_unet_head(
+    unet: UNet2DConditionModel, prediction: str, generator: torch.Generator, added=lambda count: None
+) -> None:
+    """Least squares for conv_out, so that the UNet predicts `prediction` for noisy smooth latents.
+
+    `added` gives the added conditions for so many entries.
+    """
     count, size = 96, 16
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     alphas = torch.cumprod(1 - betas, 0)
@@ -300,7 +305,7 @@ def fit_unet_head(unet: UNet2DConditionModel, prediction: str, generator: torch.
 
     features = []
     hook = unet.conv_out.register_forward_pre_hook(lambda _module, inputs: features.append(inputs[0]))
-    unet(noisy, steps, text)
+    unet(noisy, steps, text, added_cond_kwargs=added(count))
     hook.remove()
     columns = unfold(features[0], 3, padding=1).transpose(1, 2).reshape(-1, features[0].shape[1] * 9)
     columns = torch.cat([columns, torch.ones(len(columns), 1)], 1).double()
@@ -337,10 +342,10 @@ def scale_vae(vae: AutoencoderKL, generator: torch.Generator) -> None:
     vae.decoder.conv_out.bias.copy_((vae.decoder.conv_out.bias - decoded.mean((0, 2, 3))) * gain)
 
 
-def make_tokenizer(spec: Spec, folder: Path) -> CLIPTokenizer:
+def make_tokenizer(spec: Spec, folder: Path, part: str = "tokenizer") -> CLIPTokenizer:
     """The tokenizer of this model; its files in the form that the specification asks for."""
     merge_list = clip_vocabulary.merges(spec.merges)
-    source = folder / "tokenizer"
+    source = folder / part
     clip_vocabulary.write_files(source, merge_list)
     tokenizer = CLIPTokenizer(
         vocab=str(source / "vocab.json"),

@@ -61,6 +61,7 @@ impl Backend for Scripted {
             monitor.step(step, request.num_inference_steps)?;
         }
         Ok(Outcome {
+            notes: Vec::new(),
             seed: request.seed.unwrap_or(SCRIPTED_SEED),
             images: vec![Generated {
                 bounds,

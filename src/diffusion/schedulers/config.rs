@@ -21,6 +21,8 @@ pub enum PipelineKind {
     TextToImage,
     ImageToImage,
     Inpaint,
+    /// Stable Diffusion XL's, which take files as they are.
+    Uncorrected,
 }
 
 impl SchedulerConfig {
@@ -53,6 +55,7 @@ impl SchedulerConfig {
     pub(super) fn corrected(&self, pipeline: PipelineKind, rebuilt: bool) -> Self {
         let corrections: &[(&str, Value)] = match pipeline {
             PipelineKind::Inpaint => &[("steps_offset", 1.into()), ("skip_prk_steps", true.into())],
+            PipelineKind::Uncorrected => &[],
             _ => &[("steps_offset", 1.into()), ("clip_sample", false.into())],
         };
         let mut corrected = self.clone();

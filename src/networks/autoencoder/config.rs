@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::networks::{Result, config::ConfigReader, layers::Activation};
 
 /// Everything about an autoencoder but its weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AutoencoderConfig {
     /// Of the picture, 3.
     pub in_channels: usize,

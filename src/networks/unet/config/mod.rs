@@ -78,7 +78,7 @@ impl UNetConfig {
         let config = Self {
             in_channels: json.take_positive("in_channels", 4)?,
             out_channels: json.take_positive("out_channels", 4)?,
-            center_input_sample: json.take("center_input_sample", false)?,
+            center_input_sample: json.take_switch("center_input_sample", false)?,
             time,
             addition: addition::read(&mut json)?,
             mid_block: mid_block(&mut json)?,
@@ -88,8 +88,8 @@ impl UNetConfig {
             time_shift: time_shift(&mut json)?,
             norm_num_groups: json.take_positive("norm_num_groups", 32)?,
             norm_eps: json.take("norm_eps", 1e-5)?,
-            use_linear_projection: json.take("use_linear_projection", false)?,
-            upcast_attention: json.take("upcast_attention", false)?,
+            use_linear_projection: json.take_switch("use_linear_projection", false)?,
+            upcast_attention: json.take_switch("upcast_attention", false)?,
             conv_in_kernel: json.take_positive("conv_in_kernel", 3)?,
             conv_out_kernel: json.take_positive("conv_out_kernel", 3)?,
             levels,
@@ -213,6 +213,12 @@ mod tests {
         assert_eq!(down, [true, true, true, false]);
         assert_eq!(up, down);
         assert_eq!(config.mid_block, MidBlock::CrossAttention);
+    }
+
+    #[test]
+    fn a_switch_that_is_null_is_off() {
+        let config = read(r#"{"upcast_attention": null, "use_linear_projection": true}"#).unwrap();
+        assert!(!config.upcast_attention && config.use_linear_projection);
     }
 
     #[test]

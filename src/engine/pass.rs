@@ -1,0 +1,48 @@
+//! The passes of a run, each with the model that runs it.
+
+use super::{EngineError, Request, Task};
+use crate::catalog::{self, ModelFolder};
+
+/// One pass.
+pub struct Pass {
+    /// With its strength filled in.
+    pub request: Request,
+    pub folder: ModelFolder,
+}
+
+/// The strengths that the pipelines of Stable Diffusion XL have by default; not quite 1, so that
+/// the picture shines through.
+const XL_FILL_STRENGTH: f64 = 0.9999;
+const XL_TRANSFORM_STRENGTH: f64 = 0.3;
+
+/// Every pass of a request, whose first model is known.
+///
+/// # Errors
+/// When a later pass names no model that can be found, or one that does not diffuse.
+pub fn passes(first: &ModelFolder, request: &Request) -> Result<Vec<Pass>, EngineError> {
+    let pass = |(index, mut request): (usize, Request)| {
+        let folder = if index == 0 { first.clone() } else { diffusion_model(&request.model)? };
+        request.strength.get_or_insert(default_strength(&request, &folder));
+        Ok(Pass { request, folder })
+    };
+    request.passes().into_iter().enumerate().map(pass).collect()
+}
+
+fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {
+    match request.task {
+        Task::Fill if request.exact && folder.takes_sizes => XL_FILL_STRENGTH,
+        Task::Transform if request.exact && folder.takes_sizes => XL_TRANSFORM_STRENGTH,
+        _ => request.strength(),
+    }
+}
+
+/// The model that a later pass names.
+pub fn diffusion_model(name: &str) -> Result<ModelFolder, EngineError> {
+    match catalog::find(name).map_err(EngineError::invalid)? {
+        catalog::Model::Diffusion(folder) => Ok(folder),
+        catalog::Model::ContentAware => Err(EngineError::invalid(
+            "content-aware cannot be a pass of a chain; name a diffusion model, or leave the \
+             chain out",
+        )),
+    }
+}

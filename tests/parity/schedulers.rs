@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::Trial;
 use overpaint::diffusion::{
     Error, Scheduler, SchedulerConfig,
     noise::{NoiseSource, TorchNoise},
@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    compare::{Deviation, exact, numbers, record},
-    fixtures::{Tensors, unit},
+    compare::{Deviation, exact, measured, numbers},
+    fixtures::{Tensors, read_json, unit},
 };
 
 /// Timesteps are whole numbers, or interpolated ones of the Karras schedules.
@@ -36,43 +36,67 @@ struct Loop {
     timesteps: Vec<f64>,
 }
 
-pub fn trials() -> Vec<Trial> {
-    let loops: Vec<Loop> = unit("schedulers");
-    let sensitive = loops[0].clone();
-    let rows = loops.into_iter().enumerate().map(|(index, row)| {
-        let name =
-            format!("schedulers::{index:03}-{}-{}-from-{}", row.scheduler, row.steps, row.begin);
-        Trial::ignorable_test(name.clone(), move || check(&name, index, &row))
-    });
-    rows.chain([exact("schedulers::another-spacing-differs", move || differs(sensitive))]).collect()
+/// The loops of one file of the fixtures.
+struct Set {
+    /// Before the number in a test's name.
+    label: &'static str,
+    tensors: &'static str,
+    loops: Vec<Loop>,
 }
 
-/// A scheduler that the program says it does not have is passed over; anything else counts.
-fn check(name: &str, index: usize, row: &Loop) -> Result<Completion, Failed> {
-    let scheduler = match scheduler(row) {
-        Err(error @ Error::SchedulerNotYet { .. }) => {
-            return Ok(Completion::ignored_with(error.to_string()));
-        }
-        other => other.map_err(|error| Failed::from(error.to_string()))?,
+#[derive(Deserialize)]
+struct Solvers {
+    schedulers: Vec<Loop>,
+}
+
+pub fn trials() -> Vec<Trial> {
+    let solvers: Solvers = read_json("units/solvers.json");
+    let sets = [
+        Set { label: "", tensors: "units/schedulers.safetensors", loops: unit("schedulers") },
+        Set { label: "s", tensors: "units/solvers.safetensors", loops: solvers.schedulers },
+    ];
+    let sensitive = sets[0].loops[0].clone();
+    let mut trials: Vec<Trial> = sets.into_iter().flat_map(of_set).collect();
+    trials.push(exact("schedulers::another-spacing-differs", move || {
+        let offset = ("steps_offset".into(), json!(0));
+        must_differ("units/schedulers.safetensors", 0, sensitive, offset)
+    }));
+    trials
+}
+
+fn of_set(set: Set) -> Vec<Trial> {
+    let Set { label, tensors, loops } = set;
+    let of_loop = |(index, row): (usize, Loop)| {
+        let number = format!("{label}{index:03}");
+        let name =
+            format!("schedulers::{number}-{}-{}-from-{}", row.scheduler, row.steps, row.begin);
+        measured(name, move || deviation(tensors, index, &row, scheduler(&row)?))
     };
-    record(name, deviation(index, row, scheduler)?)?;
-    Ok(Completion::Completed)
+    loops.into_iter().enumerate().map(of_loop).collect()
 }
 
 /// The scheduler of a row as `from_config` builds it: in place of another class, so that no
 /// pipeline corrects its configuration.
-fn scheduler(row: &Loop) -> Result<Box<dyn Scheduler>, Error> {
+fn scheduler(row: &Loop) -> Result<Box<dyn Scheduler>, String> {
     let values = Map::from_iter([("_class_name".to_owned(), json!("DDPMScheduler"))]);
     let config = SchedulerConfig { origin: "the fixture".into(), values };
-    build(&config, Some(&row.scheduler), &row.config, PipelineKind::TextToImage)
+    let mut options = row.config.clone();
+    loop {
+        match build(&config, Some(&row.scheduler), &options, PipelineKind::TextToImage) {
+            // `from_config` passes over what a class does not know.
+            Err(Error::UnknownOption { key, .. }) if options.remove(&key).is_some() => {}
+            other => return other.map_err(|error| error.to_string()),
+        }
+    }
 }
 
 fn deviation(
+    tensors: &str,
     index: usize,
     row: &Loop,
     mut scheduler: Box<dyn Scheduler>,
 ) -> Result<Deviation, String> {
-    let expected = Tensors::load("units/schedulers.safetensors");
+    let expected = Tensors::load(tensors);
     let expected = expected.numbers(&format!("{index:03}"))?;
     let states = run(row, scheduler.as_mut()).map_err(|error| error.to_string())?;
     check_tables(row, scheduler.as_ref())?;
@@ -142,11 +166,15 @@ fn made_up_model(scaled: &Tensor, index: usize) -> candle_core::Result<Tensor> {
 }
 
 /// The comparison can fail.
-fn differs(mut row: Loop) -> Result<(), String> {
-    row.config.insert("steps_offset".into(), json!(0));
-    let scheduler = scheduler(&row).map_err(|error| error.to_string())?;
-    match deviation(0, &row, scheduler) {
-        Ok(deviation) if deviation.is_within() => Err("another offset passes".into()),
+fn must_differ(
+    tensors: &str,
+    index: usize,
+    mut row: Loop,
+    setting: (String, Value),
+) -> Result<(), String> {
+    row.config.extend([setting.clone()]);
+    match deviation(tensors, index, &row, scheduler(&row)?) {
+        Ok(deviation) if deviation.is_within() => Err(format!("another {} passes", setting.0)),
         _ => Ok(()),
     }
 }

@@ -233,8 +233,13 @@ def fake_model(scaled: torch.Tensor, index: int) -> torch.Tensor:
 
 def write_schedulers(folder: Path) -> list:
     """Loops over each scheduler: its tables, and the sample after every step."""
+    return write_loops(folder / "schedulers.safetensors", scheduler_configs())
+
+
+def write_loops(file: Path, configs: list[tuple[str, dict, int]]) -> list:
+    """The loops of `configs`: samples into the file, everything else into the rows that come back."""
     tensors, rows, seen = {}, [], set()
-    for name, config, steps in scheduler_configs():
+    for name, config, steps in configs:
         key = json.dumps([name, config, steps], sort_keys=True)
         if key in seen:
             continue
@@ -283,7 +288,7 @@ def write_schedulers(folder: Path) -> list:
                 del tensors[label]
                 continue
             rows.append(row)
-    save_file(tensors, folder / "schedulers.safetensors")
+    save_file(tensors, file)
     return rows
 
 

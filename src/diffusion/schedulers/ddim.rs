@@ -3,22 +3,21 @@
 use candle_core::{DType, Tensor};
 
 use super::{
-    Scheduler, StepContext, StepOutput,
-    alphas::Alphas,
+    Scheduler, StepContext, StepOutput, Track,
+    alpha_track::AlphaTrack,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
-    spacing::{Spacing, leading, linspace, reversed, rounded, trailing},
+    spacing::Spacing,
 };
 use crate::diffusion::Result;
 
 pub(super) struct Ddim {
-    alphas: Alphas,
+    track: AlphaTrack,
     prediction: Prediction,
     limit: Limit,
     spacing: Spacing,
     steps_offset: usize,
-    timesteps: Vec<f64>,
     /// Training timesteps between two steps.
     stride: i64,
 }
@@ -30,12 +29,11 @@ impl Ddim {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Exact)?;
         let clip = Limit::read_clip(reader, true)?;
         Ok(Self {
-            alphas: Alphas::read(reader, train, true)?,
+            track: AlphaTrack::read(reader, train, true)?,
             prediction: Prediction::read(reader)?,
             limit: Limit::read_threshold(reader, clip)?,
             spacing: Spacing::read(reader, Spacing::Leading)?,
             steps_offset: reader.usize("steps_offset", 0)?,
-            timesteps: Vec::new(),
             stride: 0,
         })
     }
@@ -47,30 +45,17 @@ impl Scheduler for Ddim {
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
-        self.alphas.check_steps(steps)?;
-        let total = self.alphas.len();
-        self.stride = (total / steps) as i64;
-        self.timesteps = match self.spacing {
-            Spacing::Linspace => reversed(rounded(linspace(0.0, (total - 1) as f64, steps))),
-            Spacing::Leading => leading(steps, total / steps, self.steps_offset),
-            Spacing::Trailing => trailing(total, total, steps),
-        };
-        self.alphas.check_timesteps(&self.timesteps)
+        self.stride = (self.track.len() / steps.max(1)) as i64;
+        let timesteps = self.track.spaced(self.spacing, self.steps_offset, steps)?;
+        self.track.lay_out(timesteps)
     }
 
-    fn timesteps(&self) -> &[f64] {
-        &self.timesteps
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    /// Steps are found by their timestep alone.
-    fn set_begin_index(&mut self, _: usize) {}
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        Ok(sample.clone())
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -81,8 +66,7 @@ impl Scheduler for Ddim {
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
         let timestep = timestep as i64;
-        let (alpha, alpha_prev) =
-            (self.alphas.at(timestep), self.alphas.at(timestep - self.stride));
+        let (alpha, alpha_prev) = (self.track.at(timestep), self.track.at(timestep - self.stride));
         let (root, noise_root) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let picture = self.prediction.picture(model_output, sample, root, noise_root)?;
         let noise = self.prediction.noise(model_output, sample, root, noise_root)?;
@@ -98,9 +82,5 @@ impl Scheduler for Ddim {
             prev = (prev + (fresh * f64::from(deviation))?)?;
         }
         Ok(StepOutput { prev_sample: prev, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.alphas.add_noise(original, noise, timestep)
     }
 }

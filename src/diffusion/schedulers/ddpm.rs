@@ -4,12 +4,12 @@
 use candle_core::{DType, Tensor};
 
 use super::{
-    Scheduler, StepContext, StepOutput,
-    alphas::Alphas,
+    Scheduler, StepContext, StepOutput, Track,
+    alpha_track::AlphaTrack,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
-    spacing::{Spacing, leading, linspace, reversed, rounded, trailing},
+    spacing::Spacing,
 };
 use crate::diffusion::Result;
 
@@ -23,13 +23,12 @@ enum Variance {
 }
 
 pub(super) struct Ddpm {
-    alphas: Alphas,
+    track: AlphaTrack,
     prediction: Prediction,
     limit: Limit,
     variance: Variance,
     spacing: Spacing,
     steps_offset: usize,
-    timesteps: Vec<f64>,
 }
 
 impl Ddpm {
@@ -45,20 +44,20 @@ impl Ddpm {
             ("fixed_large", Variance::Large),
         ];
         Ok(Self {
-            alphas: Alphas::up_to_one(train),
+            track: AlphaTrack::up_to_one(train),
             prediction: Prediction::read(reader)?,
             limit: Limit::read_threshold(reader, clip)?,
             variance: reader.choice("variance_type", &variances, Variance::Small)?,
             spacing: Spacing::read(reader, Spacing::Leading)?,
             steps_offset: reader.usize("steps_offset", 0)?,
-            timesteps: Vec::new(),
         })
     }
 
     /// The timestep that this step leads to; before the first one, -1.
     fn next(&self, timestep: f64) -> i64 {
-        let here = self.timesteps.iter().position(|t| *t == timestep);
-        here.and_then(|index| self.timesteps.get(index + 1)).map_or(-1, |t| *t as i64)
+        let timesteps = self.track.timesteps();
+        let here = timesteps.iter().position(|t| *t == timestep);
+        here.and_then(|index| timesteps.get(index + 1)).map_or(-1, |t| *t as i64)
     }
 }
 
@@ -68,29 +67,16 @@ impl Scheduler for Ddpm {
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
-        self.alphas.check_steps(steps)?;
-        let total = self.alphas.len();
-        self.timesteps = match self.spacing {
-            Spacing::Linspace => reversed(rounded(linspace(0.0, (total - 1) as f64, steps))),
-            Spacing::Leading => leading(steps, total / steps, self.steps_offset),
-            Spacing::Trailing => trailing(total, total, steps),
-        };
-        self.alphas.check_timesteps(&self.timesteps)
+        let timesteps = self.track.spaced(self.spacing, self.steps_offset, steps)?;
+        self.track.lay_out(timesteps)
     }
 
-    fn timesteps(&self) -> &[f64] {
-        &self.timesteps
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    /// Steps are found by their timestep alone.
-    fn set_begin_index(&mut self, _: usize) {}
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        Ok(sample.clone())
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -100,8 +86,8 @@ impl Scheduler for Ddpm {
         sample: &Tensor,
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
-        let alpha = self.alphas.at(timestep as i64);
-        let alpha_prev = self.alphas.at(self.next(timestep));
+        let alpha = self.track.at(timestep as i64);
+        let alpha_prev = self.track.at(self.next(timestep));
         let (rest, rest_prev) = (1.0 - alpha, 1.0 - alpha_prev);
         let kept = alpha / alpha_prev;
         let beta = 1.0 - kept;
@@ -120,9 +106,5 @@ impl Scheduler for Ddpm {
             prev_sample = (prev_sample + (noise * f64::from(variance.sqrt()))?)?;
         }
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.alphas.add_noise(original, noise, timestep)
     }
 }

@@ -2,7 +2,11 @@
 
 use candle_core::{Result as TensorResult, Tensor};
 
-use super::{config::Reader, lambda::Level, prediction::combined};
+use super::{
+    config::Reader,
+    lambda_track::Level,
+    prediction::{Limit, Prediction, combined},
+};
 use crate::diffusion::Result;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,27 @@ impl Algorithm {
         reader.choice("algorithm_type", &choices, Self::Picture)
     }
 
+    /// What [`Self`] integrates, and the picture, by the network's `output` for `sample`.
+    pub fn converted(
+        self,
+        prediction: Prediction,
+        limit: Limit,
+        output: &Tensor,
+        sample: &Tensor,
+        here: Level,
+    ) -> TensorResult<Converted> {
+        let picture = prediction.picture(output, sample, here.alpha, here.sigma)?;
+        let picture = limit.apply(picture)?;
+        let integrand = if self.predicts_pictures() {
+            picture.clone()
+        } else if limit == Limit::None {
+            prediction.noise(output, sample, here.alpha, here.sigma)?
+        } else {
+            noise_of(&picture, sample, here)?
+        };
+        Ok(Converted { integrand, picture })
+    }
+
     pub fn predicts_pictures(self) -> bool {
         matches!(self, Self::Picture | Self::SdePicture)
     }
@@ -35,6 +60,18 @@ impl Algorithm {
     pub fn is_stochastic(self) -> bool {
         matches!(self, Self::SdeNoise | Self::SdePicture)
     }
+}
+
+/// A network's output, read.
+pub(super) struct Converted {
+    /// The picture, or the noise for the algorithms that integrate noise.
+    pub integrand: Tensor,
+    pub picture: Tensor,
+}
+
+/// The noise in `sample` around a (limited) picture.
+pub(super) fn noise_of(picture: &Tensor, sample: &Tensor, here: Level) -> TensorResult<Tensor> {
+    combined(&[(1.0 / here.sigma, sample), (-here.alpha / here.sigma, picture)])
 }
 
 /// How a second-order step takes its derivative.
@@ -76,12 +113,8 @@ impl Coefficients {
         let h = next.lambda - here.lambda;
         let ratios = levels.windows(2).map(|pair| (pair[0].lambda - pair[1].lambda) / h).collect();
         let order = levels.len();
-        let [sample, first, half, linear, quadratic, noise] = match algorithm {
-            Algorithm::Picture => picture_terms(here, next, h),
-            Algorithm::Noise => noise_terms(here, next, h),
-            Algorithm::SdePicture => sde_picture_terms(here, next, h),
-            Algorithm::SdeNoise => sde_noise_terms(here, next, h),
-        };
+        let Terms { sample, first, half, linear, quadratic, noise } =
+            Terms::new(algorithm, here, next);
         let second = if order == 2 && solver == SolverType::Midpoint { half } else { linear };
         Self { sample, differences: [first, second, quadratic], noise, ratios }
     }
@@ -106,10 +139,33 @@ impl Coefficients {
     }
 }
 
-/// Sample, D0, D1 (midpoint), D1 (Heun and third order), D2, noise.
-type Terms = [f32; 6];
+/// The factors of a step from one level to another.
+pub(super) struct Terms {
+    pub sample: f32,
+    /// Of the prediction where the step begins.
+    pub first: f32,
+    /// Of its slope in a second-order step by the midpoint.
+    pub half: f32,
+    /// Of its slope by Heun's method, and in third-order steps.
+    pub linear: f32,
+    pub quadratic: f32,
+    pub noise: f32,
+}
 
-fn picture_terms(here: Level, next: Level, h: f32) -> Terms {
+impl Terms {
+    pub fn new(algorithm: Algorithm, here: Level, next: Level) -> Self {
+        let h = next.lambda - here.lambda;
+        let [sample, first, half, linear, quadratic, noise] = match algorithm {
+            Algorithm::Picture => picture_terms(here, next, h),
+            Algorithm::Noise => noise_terms(here, next, h),
+            Algorithm::SdePicture => sde_picture_terms(here, next, h),
+            Algorithm::SdeNoise => sde_noise_terms(here, next, h),
+        };
+        Self { sample, first, half, linear, quadratic, noise }
+    }
+}
+
+fn picture_terms(here: Level, next: Level, h: f32) -> [f32; 6] {
     let a = next.alpha;
     let phi = (-h).exp() - 1.0;
     [
@@ -122,7 +178,7 @@ fn picture_terms(here: Level, next: Level, h: f32) -> Terms {
     ]
 }
 
-fn noise_terms(here: Level, next: Level, h: f32) -> Terms {
+fn noise_terms(here: Level, next: Level, h: f32) -> [f32; 6] {
     let s = next.sigma;
     let phi = h.exp() - 1.0;
     [
@@ -135,7 +191,7 @@ fn noise_terms(here: Level, next: Level, h: f32) -> Terms {
     ]
 }
 
-fn sde_picture_terms(here: Level, next: Level, h: f32) -> Terms {
+fn sde_picture_terms(here: Level, next: Level, h: f32) -> [f32; 6] {
     let a = next.alpha;
     let psi = 1.0 - (-2.0 * h).exp();
     [
@@ -149,7 +205,7 @@ fn sde_picture_terms(here: Level, next: Level, h: f32) -> Terms {
 }
 
 /// Has no third order.
-fn sde_noise_terms(here: Level, next: Level, h: f32) -> Terms {
+fn sde_noise_terms(here: Level, next: Level, h: f32) -> [f32; 6] {
     let s = next.sigma;
     let phi = h.exp() - 1.0;
     [

@@ -6,23 +6,22 @@ use std::collections::VecDeque;
 use candle_core::{DType, Tensor};
 
 use super::{
-    Scheduler, StepContext, StepOutput,
+    Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{BetaSchedule, DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
-    dpm_coefficients::{Algorithm, Coefficients, SolverType},
-    lambda::LambdaTrack,
-    prediction::{Limit, Prediction, combined},
+    dpm_coefficients::{Algorithm, Coefficients, Converted, SolverType},
+    lambda_track::{LambdaTrack, Range},
+    prediction::{Limit, Prediction},
     sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
 };
 use crate::diffusion::Result;
 
 /// With fewer steps than this, the last ones fall back to lower orders.
-const FEW_STEPS: usize = 15;
+pub(super) const FEW_STEPS: usize = 15;
 
 pub(super) struct DpmSolverMultistep {
-    /// Of training, rising.
-    table: Vec<f32>,
+    range: Range,
     schedule: BetaSchedule,
     prediction: Prediction,
     limit: Limit,
@@ -33,8 +32,6 @@ pub(super) struct DpmSolverMultistep {
     euler_at_final: bool,
     spread: Spread,
     final_sigma: FinalSigma,
-    /// Timesteps with a lower lambda are left out.
-    lambda_min_clipped: f64,
     track: LambdaTrack,
     /// The last predictions (pictures, or noises for the original DPM-Solver), newest first.
     history: VecDeque<Tensor>,
@@ -54,16 +51,12 @@ impl DpmSolverMultistep {
             return Err(reader.error("solver_order", "1, 2 or 3"));
         }
         let algorithm = Algorithm::read(reader)?;
-        let final_sigma = FinalSigma::read(reader)?;
-        if !algorithm.predicts_pictures() && final_sigma == FinalSigma::Zero {
-            let expected = "\"sigma_min\" with this algorithm_type";
-            return Err(reader.error("final_sigmas_type", expected));
-        }
+        let final_sigma = FinalSigma::read_for(reader, algorithm.predicts_pictures())?;
         if algorithm == Algorithm::SdeNoise && solver_order == 3 {
             return Err(reader.error("solver_order", "1 or 2 with \"sde-dpmsolver\""));
         }
         Ok(Self {
-            table: train.sigmas(),
+            range: Range::read(reader, &train)?,
             schedule: train.schedule,
             prediction: Prediction::read(reader)?,
             limit: Limit::read_threshold(reader, Limit::None)?,
@@ -74,17 +67,10 @@ impl DpmSolverMultistep {
             euler_at_final: reader.bool("euler_at_final", false)?,
             spread: Spread::read_with_lu(reader)?,
             final_sigma,
-            lambda_min_clipped: reader.f64("lambda_min_clipped", f64::NEG_INFINITY)?,
             track: LambdaTrack::read(reader)?,
             history: VecDeque::new(),
             lower_order_nums: 0,
         })
-    }
-
-    /// How many training timesteps have a lambda of `lambda_min_clipped` or more.
-    fn usable_timesteps(&self) -> usize {
-        let lambda = |sigma: &&f32| f64::from(-sigma.ln()) >= self.lambda_min_clipped;
-        self.table.iter().filter(lambda).count()
     }
 
     /// The order that this step can have: what came before, and what comes after, limit it.
@@ -117,18 +103,19 @@ impl Scheduler for DpmSolverMultistep {
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
-        let mut timesteps = self.track.spaced(steps, self.usable_timesteps(), self.table.len())?;
-        let (max, min) = (self.table[self.table.len() - 1], self.table[0]);
+        let table = &self.range.table;
+        let mut timesteps = self.track.spaced(steps, self.range.usable_timesteps(), table.len())?;
+        let (max, min) = (table[table.len() - 1], table[0]);
         let sigmas = match self.spread.sigmas(f64::from(max), f64::from(min), steps) {
             Some(sigmas) => {
-                timesteps = timesteps_of(&sigmas, &self.table);
+                timesteps = timesteps_of(&sigmas, table);
                 let rounds = matches!(self.spread, Spread::Karras | Spread::Lu);
                 if rounds && self.schedule != BetaSchedule::SquaredCosine {
                     timesteps = rounded(timesteps);
                 }
                 sigmas
             }
-            None => interpolated(&timesteps, &self.table),
+            None => interpolated(&timesteps, table),
         };
         let last = self.final_sigma.value(f64::from(min));
         self.track.lay_out(timesteps, with_final(&sigmas, last));
@@ -137,20 +124,12 @@ impl Scheduler for DpmSolverMultistep {
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f64] {
-        self.track.timesteps()
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    fn set_begin_index(&mut self, index: usize) {
-        self.track.index.set_begin(index);
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        Ok(sample.clone())
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -163,16 +142,9 @@ impl Scheduler for DpmSolverMultistep {
         let index = self.track.index.current();
         let here = self.track.level(index);
         let order = self.order_at(index);
-        let picture = self.prediction.picture(model_output, sample, here.alpha, here.sigma)?;
-        let picture = self.limit.apply(picture)?;
-        let converted = if self.algorithm.predicts_pictures() {
-            picture.clone()
-        } else if self.limit == Limit::None {
-            self.prediction.noise(model_output, sample, here.alpha, here.sigma)?
-        } else {
-            combined(&[(1.0 / here.sigma, sample), (-here.alpha / here.sigma, &picture)])?
-        };
-        self.history.push_front(converted);
+        let Converted { integrand, picture } =
+            self.algorithm.converted(self.prediction, self.limit, model_output, sample, here)?;
+        self.history.push_front(integrand);
         self.history.truncate(self.solver_order);
         let levels: Vec<_> =
             (0..order).map(|back| self.track.level(index - back.min(index))).collect();
@@ -186,9 +158,5 @@ impl Scheduler for DpmSolverMultistep {
         self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);
         self.track.index.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.add_noise(original, noise, timestep)
     }
 }

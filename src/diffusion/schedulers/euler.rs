@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 
 use super::{
-    Scheduler, StepContext, StepOutput,
+    Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Prediction, combined},
@@ -85,20 +85,12 @@ impl Scheduler for Euler {
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f64] {
-        self.track.timesteps()
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    fn set_begin_index(&mut self, index: usize) {
-        self.track.set_begin_index(index);
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.track.init_noise_sigma()
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        self.track.scale_model_input(sample)
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -115,9 +107,5 @@ impl Scheduler for Euler {
         let prev_sample = combined(&[(1.0, sample), (next - sigma, &slope)])?;
         self.track.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.add_noise(original, noise, timestep)
     }
 }

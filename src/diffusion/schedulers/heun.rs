@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 
 use super::{
-    Scheduler, StepContext, StepOutput,
+    Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
@@ -81,20 +81,12 @@ impl Scheduler for Heun {
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f64] {
-        self.track.timesteps()
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    fn set_begin_index(&mut self, index: usize) {
-        self.track.set_begin_index(index);
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.track.init_noise_sigma()
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        self.track.scale_model_input(sample)
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -123,9 +115,5 @@ impl Scheduler for Heun {
         };
         self.track.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.add_noise(original, noise, timestep)
     }
 }

@@ -1,10 +1,11 @@
 //! DPM-Solver-2 as Karras et al. 2022 write it (algorithm 2, midpoint in the logarithm of sigma):
-//! k-diffusion's `sample_dpm_2`. Every step but the last evaluates the network twice.
+//! k-diffusion's `sample_dpm_2`, and `sample_dpm_2_ancestral`, whose steps go lower than they must
+//! and add fresh noise to come back. Every step but the last evaluates the network twice.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::{
-    Scheduler, StepContext, StepOutput,
+    Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
     config::Reader,
     midpoint::{Midpoints, scaled},
@@ -14,10 +15,16 @@ use super::{
 };
 use crate::diffusion::Result;
 
-pub(super) const BETAS: BetaDefaults =
+const BETAS: BetaDefaults =
     BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::Linear };
 
+/// How much fresh noise a step from one sigma to the next adds.
+type Fresh = fn(f32, f32) -> f32;
+
 pub(super) struct Kdpm2 {
+    class: &'static str,
+    /// What ancestral steps add; the plain solver draws none.
+    fresh: Option<Fresh>,
     /// Of training, rising.
     table: Vec<f32>,
     prediction: Prediction,
@@ -30,10 +37,21 @@ pub(super) struct Kdpm2 {
 
 impl Kdpm2 {
     pub const CLASS: &'static str = "KDPM2DiscreteScheduler";
+    pub const ANCESTRAL: &'static str = "KDPM2AncestralDiscreteScheduler";
 
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
+        Self::read(reader, Self::CLASS, None)
+    }
+
+    pub fn ancestral(reader: &mut Reader<'_>) -> Result<Self> {
+        Self::read(reader, Self::ANCESTRAL, Some(ancestral_noise))
+    }
+
+    fn read(reader: &mut Reader<'_>, class: &'static str, fresh: Option<Fresh>) -> Result<Self> {
         let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Unknown)?;
         Ok(Self {
+            class,
+            fresh,
             table: train.sigmas(),
             prediction: Prediction::read_without_sample(reader)?,
             spread: Spread::read(reader)?,
@@ -42,11 +60,22 @@ impl Kdpm2 {
             first: None,
         })
     }
+
+    /// The sigma of the current evaluation: where a step begins, or its midpoint.
+    fn sigma(&self) -> f32 {
+        let step = self.midpoints.step(self.track.current() / 2);
+        if self.first.is_none() { step.sigma } else { step.middle }
+    }
+}
+
+fn ancestral_noise(sigma: f32, next: f32) -> f32 {
+    let (power, next_power) = (sigma * sigma, next * next);
+    (next_power * (power - next_power) / power).sqrt()
 }
 
 impl Scheduler for Kdpm2 {
     fn class_name(&self) -> &'static str {
-        Self::CLASS
+        self.class
     }
 
     fn order(&self) -> usize {
@@ -55,27 +84,28 @@ impl Scheduler for Kdpm2 {
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
         let timesteps = self.track.spaced(steps, self.table.len())?;
-        self.midpoints = Midpoints::lay_out(&timesteps, self.spread, &self.table, |_, next| next);
+        // So low that the noise leads back up to the next sigma.
+        let target = |sigma: f32, next: f32| match self.fresh {
+            None => next,
+            Some(fresh) => (next * next - fresh(sigma, next).powi(2)).sqrt(),
+        };
+        self.midpoints = Midpoints::lay_out(&timesteps, self.spread, &self.table, target);
         self.track.lay_out(&self.midpoints.timesteps, self.midpoints.doubled_sigmas());
         self.first = None;
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f64] {
-        self.track.timesteps()
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    fn set_begin_index(&mut self, index: usize) {
-        self.track.set_begin_index(index);
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        self.track.init_noise_sigma()
-    }
-
+    /// Half of the evaluations are at midpoints, which are not on the track.
     fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        let step = self.midpoints.step(self.track.current() / 2);
-        scaled(sample, if self.first.is_none() { step.sigma } else { step.middle })
+        scaled(sample, self.sigma())
     }
 
     fn step(
@@ -83,10 +113,10 @@ impl Scheduler for Kdpm2 {
         model_output: &Tensor,
         _: f64,
         sample: &Tensor,
-        _: StepContext<'_>,
+        context: StepContext<'_>,
     ) -> Result<StepOutput> {
         let step = self.midpoints.step(self.track.current() / 2);
-        let sigma = if self.first.is_none() { step.sigma } else { step.middle };
+        let sigma = self.sigma();
         let picture = self.prediction.picture_from_sigma(model_output, sample, sigma)?;
         let slope = ((sample - &picture)? / f64::from(sigma))?;
         let prev_sample = match self.first.take() {
@@ -94,13 +124,19 @@ impl Scheduler for Kdpm2 {
                 self.first = Some(sample.clone());
                 combined(&[(1.0, sample), (step.middle - step.sigma, &slope)])?
             }
-            Some(first) => combined(&[(1.0, &first), (step.target - step.sigma, &slope)])?,
+            Some(first) => {
+                let fallen = combined(&[(1.0, &first), (step.target - step.sigma, &slope)])?;
+                match self.fresh {
+                    None => fallen,
+                    Some(fresh) => {
+                        let shape = sample.shape().clone();
+                        let noise = context.noise.randn(shape, sample.device(), DType::F32)?;
+                        combined(&[(1.0, &fallen), (fresh(step.sigma, step.next), &noise)])?
+                    }
+                }
+            }
         };
         self.track.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.add_noise(original, noise, timestep)
     }
 }

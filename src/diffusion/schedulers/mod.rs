@@ -2,20 +2,21 @@
 //! each a faithful double of the `diffusers` class of the same name: tables in the same precision,
 //! the same timesteps, the same draws of noise.
 
-mod alphas;
+mod alpha_track;
 mod beta_quantile;
 mod beta_schedule;
 mod config;
 mod ddim;
 mod ddpm;
+mod deis_multistep;
 mod dpm_coefficients;
 mod dpm_solver_multistep;
+mod dpm_solver_singlestep;
 mod euler;
 mod euler_ancestral;
 mod heun;
 mod kdpm2;
-mod kdpm2_ancestral;
-mod lambda;
+mod lambda_track;
 mod lcm;
 mod lms;
 mod midpoint;
@@ -26,6 +27,7 @@ mod sigma_track;
 mod sigmas;
 mod spacing;
 mod step_index;
+mod tcd;
 mod unipc_coefficients;
 mod unipc_multistep;
 
@@ -52,6 +54,28 @@ pub struct StepContext<'a> {
     pub noise: &'a mut dyn NoiseSource,
 }
 
+/// A schedule as laid out, and where the run stands in it: what classes of one family share.
+pub trait Track {
+    /// Noise levels in training timesteps, falling; fractional for some.
+    fn timesteps(&self) -> &[f64];
+
+    /// Where in `timesteps` the run starts. Nothing to families that find a step by its timestep.
+    fn set_begin_index(&mut self, _index: usize) {}
+
+    /// The standard deviation of the noise to start from.
+    fn init_noise_sigma(&self) -> f64 {
+        1.0
+    }
+
+    /// The latents as the network wants to see them at the current step.
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
+        Ok(sample.clone())
+    }
+
+    /// Clean latents brought to the noise level of `timestep`.
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor>;
+}
+
 /// A sampler. Call order: `set_timesteps`, maybe `set_begin_index`, then for each timestep
 /// from there on `scale_model_input` and `step`, in order. Tensors are f32.
 pub trait Scheduler: Send {
@@ -66,17 +90,10 @@ pub trait Scheduler: Send {
     /// Lays out the timesteps for `num_inference_steps` (1 or more) and forgets any past run.
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
 
-    /// Noise levels in training timesteps, falling; fractional for some.
-    fn timesteps(&self) -> &[f64];
+    /// The schedule that [`Self::set_timesteps`] laid out.
+    fn track(&self) -> &dyn Track;
 
-    /// Where in `timesteps` the run starts (not 0 when the strength is below 1).
-    fn set_begin_index(&mut self, index: usize);
-
-    /// The standard deviation of the noise to start from.
-    fn init_noise_sigma(&self) -> f64;
-
-    /// The latents as the network wants to see them at the current step.
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor>;
+    fn track_mut(&mut self) -> &mut dyn Track;
 
     /// One step down. `model_output` is the (guided) prediction for `sample` at `timestep`.
     fn step(
@@ -87,9 +104,31 @@ pub trait Scheduler: Send {
         context: StepContext<'_>,
     ) -> Result<StepOutput>;
 
+    /// Noise levels in training timesteps, falling; fractional for some.
+    fn timesteps(&self) -> &[f64] {
+        self.track().timesteps()
+    }
+
+    /// Where in `timesteps` the run starts (not 0 when the strength is below 1).
+    fn set_begin_index(&mut self, index: usize) {
+        self.track_mut().set_begin_index(index);
+    }
+
+    /// The standard deviation of the noise to start from.
+    fn init_noise_sigma(&self) -> f64 {
+        self.track().init_noise_sigma()
+    }
+
+    /// The latents as the network wants to see them at the current step.
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
+        self.track().scale_model_input(sample)
+    }
+
     /// Clean latents brought to the noise level of `timestep`. Schedulers that keep a step index
     /// take the level of the step that comes next, as the reference does.
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor>;
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
+        self.track().add_noise(original, noise, timestep)
+    }
 }
 
 #[cfg(test)]

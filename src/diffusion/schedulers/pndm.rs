@@ -4,12 +4,12 @@
 use candle_core::Tensor;
 
 use super::{
-    Scheduler, StepContext, StepOutput,
-    alphas::Alphas,
+    Scheduler, StepContext, StepOutput, Track,
+    alpha_track::AlphaTrack,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Prediction, combined},
-    spacing::{Spacing, leading, linspace, reversed, rounded, trailing},
+    spacing::{Spacing, reversed},
 };
 use crate::diffusion::{Error, Result};
 
@@ -17,13 +17,12 @@ use crate::diffusion::{Error, Result};
 const WARM_UP: usize = 4;
 
 pub(super) struct Pndm {
-    alphas: Alphas,
+    track: AlphaTrack,
     prediction: Prediction,
     spacing: Spacing,
     steps_offset: usize,
     skip_prk_steps: bool,
-    timesteps: Vec<f64>,
-    /// How many of `timesteps` belong to the warm-up.
+    /// How many timesteps belong to the warm-up.
     prk_len: usize,
     /// Training timesteps between two steps.
     stride: i64,
@@ -43,12 +42,11 @@ impl Pndm {
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Unknown)?;
         Ok(Self {
-            alphas: Alphas::read(reader, train, false)?,
+            track: AlphaTrack::read(reader, train, false)?,
             prediction: Prediction::read_without_sample(reader)?,
             spacing: Spacing::read(reader, Spacing::Leading)?,
             steps_offset: reader.usize("steps_offset", 0)?,
             skip_prk_steps: reader.bool("skip_prk_steps", false)?,
-            timesteps: Vec::new(),
             prk_len: 0,
             stride: 0,
             counter: 0,
@@ -66,7 +64,7 @@ impl Pndm {
         previous: i64,
         output: &Tensor,
     ) -> Result<Tensor> {
-        let (alpha, alpha_prev) = (self.alphas.at(timestep), self.alphas.at(previous));
+        let (alpha, alpha_prev) = (self.track.at(timestep), self.track.at(previous));
         let (beta, beta_prev) = (1.0 - alpha, 1.0 - alpha_prev);
         let noise = self.prediction.noise(output, sample, alpha.sqrt(), beta.sqrt())?;
         let denominator = alpha * beta_prev.sqrt() + (alpha * beta * alpha_prev).sqrt();
@@ -78,7 +76,7 @@ impl Pndm {
     fn step_prk(&mut self, output: &Tensor, timestep: i64, sample: &Tensor) -> Result<Tensor> {
         let half = if self.counter.is_multiple_of(2) { self.stride / 2 } else { 0 };
         let previous = timestep - half;
-        let start = self.timesteps[self.counter / 4 * 4] as i64;
+        let start = self.track.timesteps()[self.counter / 4 * 4] as i64;
         let sum = |partial: Option<Tensor>, weight: f64| match partial {
             Some(partial) => partial + (output * weight)?,
             None => output * weight,
@@ -156,15 +154,10 @@ impl Scheduler for Pndm {
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
-        self.alphas.check_steps(steps)?;
-        let total = self.alphas.len();
-        let falling = match self.spacing {
-            Spacing::Linspace => reversed(rounded(linspace(0.0, (total - 1) as f64, steps))),
-            Spacing::Leading => leading(steps, total / steps, self.steps_offset),
-            Spacing::Trailing => trailing(total, total, steps),
-        };
+        let falling = self.track.spaced(self.spacing, self.steps_offset, steps)?;
+        let total = self.track.len();
         self.stride = (total / steps) as i64;
-        self.timesteps = if self.skip_prk_steps {
+        let timesteps = if self.skip_prk_steps {
             self.prk_len = 0;
             // The second is visited twice.
             let again = falling.get(1).copied();
@@ -183,22 +176,15 @@ impl Scheduler for Pndm {
         };
         (self.counter, self.partial, self.held) = (0, None, None);
         self.history.clear();
-        self.alphas.check_timesteps(&self.timesteps)
+        self.track.lay_out(timesteps)
     }
 
-    fn timesteps(&self) -> &[f64] {
-        &self.timesteps
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    /// Steps are found by their timestep and a count of evaluations alone.
-    fn set_begin_index(&mut self, _: usize) {}
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        Ok(sample.clone())
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -209,7 +195,7 @@ impl Scheduler for Pndm {
         _: StepContext<'_>,
     ) -> Result<StepOutput> {
         let timestep = timestep as i64;
-        let alpha = self.alphas.at(timestep);
+        let alpha = self.track.at(timestep);
         let roots = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let picture = self.prediction.picture(model_output, sample, roots.0, roots.1)?;
         let prev_sample = if self.counter < self.prk_len {
@@ -218,9 +204,5 @@ impl Scheduler for Pndm {
             self.step_plms(model_output, timestep, sample)?
         };
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.alphas.add_noise(original, noise, timestep)
     }
 }

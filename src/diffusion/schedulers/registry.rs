@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     PipelineKind, Scheduler, SchedulerConfig, config::Reader, ddim::Ddim, ddpm::Ddpm,
-    dpm_solver_multistep::DpmSolverMultistep, euler::Euler, euler_ancestral::EulerAncestral,
-    heun::Heun, kdpm2::Kdpm2, kdpm2_ancestral::Kdpm2Ancestral, lcm::Lcm, lms::Lms, pndm::Pndm,
+    deis_multistep::DeisMultistep, dpm_solver_multistep::DpmSolverMultistep,
+    dpm_solver_singlestep::DpmSolverSinglestep, euler::Euler, euler_ancestral::EulerAncestral,
+    heun::Heun, kdpm2::Kdpm2, lcm::Lcm, lms::Lms, pndm::Pndm, tcd::Tcd,
     unipc_multistep::UniPcMultistep,
 };
 use crate::diffusion::{Error, Result};
@@ -55,6 +56,13 @@ const fn info(
     SchedulerInfo { id, label, about, class, options }
 }
 
+impl SchedulerInfo {
+    /// Whether `eta` changes what it does.
+    pub fn heeds_eta(&self) -> bool {
+        [Ddim::CLASS, Tcd::CLASS].contains(&self.class)
+    }
+}
+
 /// All there is, in the order of a list.
 pub const ALL: &[SchedulerInfo] = &[
     info(
@@ -85,6 +93,34 @@ pub const ALL: &[SchedulerInfo] = &[
         &[SDE],
         "Noise at each step; 25 steps or more",
     ),
+    info(
+        "dpm++ sde karras",
+        "DPM++ SDE Karras",
+        DpmSolverSinglestep::CLASS,
+        &[SDE, KARRAS],
+        "Noise at each step, every second step a correction; 20 steps or more",
+    ),
+    info(
+        "dpm++ sde",
+        "DPM++ SDE",
+        DpmSolverSinglestep::CLASS,
+        &[SDE],
+        "Noise at each step; 20 steps or more",
+    ),
+    info(
+        "dpm++ 2s karras",
+        "DPM++ 2S Karras",
+        DpmSolverSinglestep::CLASS,
+        &[PLUS_PLUS, KARRAS],
+        "Pairs of steps; an even number of them, 20 or more",
+    ),
+    info(
+        "dpm++ 2s",
+        "DPM++ 2S",
+        DpmSolverSinglestep::CLASS,
+        &[PLUS_PLUS],
+        "Pairs of steps; an even number of them, 20 or more",
+    ),
     info("euler", "Euler", Euler::CLASS, &[], "Plain and predictable; 25 steps"),
     info("euler karras", "Euler Karras", Euler::CLASS, &[KARRAS], "Euler, more steps at the end"),
     info(
@@ -106,16 +142,24 @@ pub const ALL: &[SchedulerInfo] = &[
     info("heun karras", "Heun Karras", Heun::CLASS, &[KARRAS], "Heun, more steps at the end"),
     info("dpm2", "DPM2", Kdpm2::CLASS, &[], "Exact; each step costs two"),
     info("dpm2 karras", "DPM2 Karras", Kdpm2::CLASS, &[KARRAS], "DPM2, more steps at the end"),
-    info("dpm2 a", "DPM2 ancestral", Kdpm2Ancestral::CLASS, &[], "Lively; each step costs two"),
+    info("dpm2 a", "DPM2 ancestral", Kdpm2::ANCESTRAL, &[], "Lively; each step costs two"),
     info(
         "dpm2 a karras",
         "DPM2 ancestral Karras",
-        Kdpm2Ancestral::CLASS,
+        Kdpm2::ANCESTRAL,
         &[KARRAS],
         "DPM2 ancestral, more steps at the end",
     ),
     info("lms", "LMS", Lms::CLASS, &[], "Looks back on four steps; 30 steps or more"),
     info("lms karras", "LMS Karras", Lms::CLASS, &[KARRAS], "LMS, more steps at the end"),
+    info("deis", "DEIS", DeisMultistep::CLASS, &[], "Good with few steps: 10 to 15"),
+    info(
+        "deis karras",
+        "DEIS Karras",
+        DeisMultistep::CLASS,
+        &[KARRAS],
+        "DEIS, more steps at the end",
+    ),
     info("ddim", "DDIM", Ddim::CLASS, &[], "The classic; 50 steps, noise by eta"),
     info(
         "plms",
@@ -133,20 +177,20 @@ pub const ALL: &[SchedulerInfo] = &[
     ),
     info("ddpm", "DDPM", Ddpm::CLASS, &[], "As models are trained; 100 steps or more"),
     info("lcm", "LCM", Lcm::CLASS, &[], "Only for LCM models: 4 to 8 steps, guidance 1 to 2"),
+    info(
+        "tcd",
+        "TCD",
+        Tcd::CLASS,
+        &[],
+        "Only for TCD and Hyper models: 1 to 8 steps, no guidance; eta adds detail",
+    ),
 ];
 
 /// Names that the field knows, but this program does not have.
 const NOT_YET: &[&str] = &[
-    "deis",
-    "deismultistep",
-    "dpm++sde",
-    "dpm++2s",
     "dpm++2sa",
-    "dpmsolversde",
-    "dpmsolversinglestep",
     "edmeuler",
     "edmdpmsolvermultistep",
-    "tcd",
     "ipndm",
     "sasolver",
     "flowmatcheulerdiscrete",
@@ -156,6 +200,10 @@ const NOT_YET: &[&str] = &[
     "restart",
 ];
 
+/// Schedulers that the reference has, but whose noise does not follow the seed there, so that no
+/// picture could be the same: each with what to take instead.
+const WITHOUT_SEED: &[(&str, &str)] = &[("dpmsolversde", "dpm++ sde")];
+
 /// Names that mean the same, simplified as [`simplified`] does.
 const ALIASES: &[(&str, &str)] = &[
     ("dpmpp2m", "dpm++ 2m"),
@@ -163,6 +211,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("dpmpp2msde", "dpm++ 2m sde"),
     ("dpmpp2msdekarras", "dpm++ 2m sde karras"),
     ("dpm++", "dpm++ 2m"),
+    ("dpmppsde", "dpm++ sde"),
+    ("dpmppsdekarras", "dpm++ sde karras"),
+    ("dpmpp2s", "dpm++ 2s"),
+    ("deismultistep", "deis"),
     ("eulerancestral", "euler a"),
     ("kdpm2", "dpm2"),
     ("kdpm2ancestral", "dpm2 a"),
@@ -243,6 +295,9 @@ fn choose(config: &SchedulerConfig, name: Option<&str>) -> Result<Chosen> {
 
 fn unknown(name: &str) -> Error {
     let known = ALL.iter().map(|info| info.id).collect::<Vec<_>>().join(", ");
+    if let Some((_, instead)) = WITHOUT_SEED.iter().find(|(id, _)| *id == simplified(name)) {
+        return Error::WithoutSeed { name: name.into(), instead };
+    }
     if NOT_YET.contains(&simplified(name).as_str()) {
         return Error::SchedulerNotYet { name: name.into(), known };
     }
@@ -260,9 +315,12 @@ fn construct(class: &str, reader: &mut Reader<'_>) -> Result<Box<dyn Scheduler>>
         Heun::CLASS => Box::new(Heun::new(reader)?),
         Lcm::CLASS => Box::new(Lcm::new(reader)?),
         Kdpm2::CLASS => Box::new(Kdpm2::new(reader)?),
-        Kdpm2Ancestral::CLASS => Box::new(Kdpm2Ancestral::new(reader)?),
+        Kdpm2::ANCESTRAL => Box::new(Kdpm2::ancestral(reader)?),
         Lms::CLASS => Box::new(Lms::new(reader)?),
         Ddpm::CLASS => Box::new(Ddpm::new(reader)?),
+        DpmSolverSinglestep::CLASS => Box::new(DpmSolverSinglestep::new(reader)?),
+        DeisMultistep::CLASS => Box::new(DeisMultistep::new(reader)?),
+        Tcd::CLASS => Box::new(Tcd::new(reader)?),
         other => return Err(unknown(other)),
     })
 }

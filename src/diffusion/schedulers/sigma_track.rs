@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 
 use super::{
+    Track,
     config::Reader,
     prediction::combined,
     spacing::{Spacing, leading, linspace, reversed, trailing},
@@ -53,16 +54,8 @@ impl SigmaTrack {
         self.index = StepIndex::default();
     }
 
-    pub fn timesteps(&self) -> &[f64] {
-        &self.timesteps
-    }
-
     pub fn sigma(&self, index: usize) -> f32 {
         self.sigmas[index.min(self.sigmas.len() - 1)]
-    }
-
-    pub fn set_begin_index(&mut self, index: usize) {
-        self.index.set_begin(index);
     }
 
     /// The place of the current step.
@@ -73,18 +66,28 @@ impl SigmaTrack {
     pub fn advance(&mut self) {
         self.index.advance();
     }
+}
 
-    pub fn init_noise_sigma(&self) -> f64 {
+impl Track for SigmaTrack {
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    fn set_begin_index(&mut self, index: usize) {
+        self.index.set_begin(index);
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
         self.spacing.init_noise_sigma(self.sigmas.iter().copied().fold(0.0, f32::max))
     }
 
     /// Latents at unit variance, as the network was trained on.
-    pub fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
+    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
         let sigma = self.sigma(self.current());
         Ok((sample / f64::from((sigma * sigma + 1.0).sqrt()))?)
     }
 
-    pub fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
         let sigma = self.sigma(self.index.noise_level(&self.timesteps, timestep));
         Ok(combined(&[(1.0, original), (sigma, noise)])?)
     }

@@ -114,6 +114,17 @@ impl FinalSigma {
         reader.choice("final_sigmas_type", &choices, Self::Zero)
     }
 
+    /// As [`Self::read`] for DPM-Solver, whose forms that do not predict the picture cannot go to
+    /// sigma 0.
+    pub fn read_for(reader: &mut Reader<'_>, predicts_pictures: bool) -> Result<Self> {
+        let read = Self::read(reader)?;
+        if !predicts_pictures && read == Self::Zero {
+            let expected = "\"sigma_min\" with this algorithm_type";
+            return Err(reader.error("final_sigmas_type", expected));
+        }
+        Ok(read)
+    }
+
     /// `sigma_min` is what this class takes as the smallest.
     pub fn value(self, sigma_min: f64) -> f64 {
         match self {

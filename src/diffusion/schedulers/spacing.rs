@@ -1,7 +1,7 @@
 //! Which training timesteps a short run visits (Lin et al. 2023, table 2), as numpy computes them.
 
 use super::config::Reader;
-use crate::diffusion::Result;
+use crate::diffusion::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spacing {
@@ -53,6 +53,31 @@ pub(super) fn trailing(last: usize, total: usize, count: usize) -> Vec<f64> {
     let delta = (start - total as f64 / count as f64) - start;
     let len = (-start / -(total as f64 / count as f64)).ceil() as usize;
     (0..len).map(|i| (start + i as f64 * delta).round_ties_even() - 1.0).collect()
+}
+
+/// Reads into how many steps the models for few steps were distilled.
+pub(super) fn read_original_steps(reader: &mut Reader<'_>, total: usize) -> Result<usize> {
+    let original = reader.usize("original_inference_steps", 50)?;
+    if original == 0 || original > total {
+        return Err(reader.error("original_inference_steps", format!("from 1 to {total}")));
+    }
+    Ok(original)
+}
+
+/// `count` of the `original` timesteps that a model was distilled with, about evenly spaced.
+pub(super) fn distilled(total: usize, original: usize, count: usize) -> Result<Vec<f64>> {
+    if count == 0 || count > original {
+        let text = format!(
+            "{count} steps are asked for; this scheduler takes 1 to {original} (original_inference_steps)"
+        );
+        return Err(Error::Invalid(text));
+    }
+    let stride = total / original;
+    let at = |i: usize| {
+        let skipped = (i as f64 * (original as f64 / count as f64)).floor() as usize;
+        ((original - skipped) * stride - 1) as f64
+    };
+    Ok((0..count).map(at).collect())
 }
 
 /// A list turned around.

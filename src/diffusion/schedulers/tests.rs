@@ -187,7 +187,8 @@ fn errors_say_what_where_and_what_there_is() {
     assert!(text.contains("`solver_order`") && text.contains("timestep_spacing"), "{text}");
     let both = [("use_karras_sigmas", json!(true)), ("use_beta_sigmas", json!(true))];
     assert!(message(Some("euler"), &both).contains("only one"));
-    assert!(message(Some("DEIS"), &[]).contains("not here yet"));
+    assert!(message(Some("EDMEuler"), &[]).contains("not here yet"));
+    assert!(message(Some("DPMSolverSDEScheduler"), &[]).contains("dpm++ sde"));
     assert!(message(Some("eular"), &[]).contains("euler a"));
 }
 

@@ -1,6 +1,6 @@
 //! The numbers of one UniPC step. Everything in f32, as the reference computes them.
 
-use super::{config::Reader, lambda::Level};
+use super::{config::Reader, lambda_track::Level};
 use crate::diffusion::Result;
 
 /// The paper's B(h): h itself, or exp(h) - 1.

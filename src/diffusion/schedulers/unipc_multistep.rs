@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::{
-    Scheduler, StepContext, StepOutput,
+    Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     dpm_solver_multistep::refuse_flow,
-    lambda::{LambdaTrack, Level},
+    lambda_track::{LambdaTrack, Level},
     prediction::{Limit, Prediction, combined},
     sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
@@ -155,20 +155,12 @@ impl Scheduler for UniPcMultistep {
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f64] {
-        self.track.timesteps()
+    fn track(&self) -> &dyn Track {
+        &self.track
     }
 
-    fn set_begin_index(&mut self, index: usize) {
-        self.track.index.set_begin(index);
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn scale_model_input(&self, sample: &Tensor) -> Result<Tensor> {
-        Ok(sample.clone())
+    fn track_mut(&mut self) -> &mut dyn Track {
+        &mut self.track
     }
 
     fn step(
@@ -203,9 +195,5 @@ impl Scheduler for UniPcMultistep {
         self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);
         self.track.index.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
-    }
-
-    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
-        self.track.add_noise(original, noise, timestep)
     }
 }

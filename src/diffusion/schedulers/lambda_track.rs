@@ -1,9 +1,12 @@
 //! The bookkeeping of multi-step solvers that work in lambda, the logarithm of the signal-to-noise
-//! ratio (latents = alpha * picture + sigma * noise with alpha^2 + sigma^2 = 1): DPM-Solver, UniPC.
+//! ratio (latents = alpha * picture + sigma * noise with alpha^2 + sigma^2 = 1): DPM-Solver, UniPC,
+//! DEIS.
 
 use candle_core::Tensor;
 
 use super::{
+    Track,
+    beta_schedule::TrainSchedule,
     config::Reader,
     prediction::combined,
     spacing::{Spacing, leading, linspace, reversed, rounded, trailing},
@@ -29,6 +32,27 @@ impl Level {
     }
 }
 
+/// The sigmas of training, and how many of them a run may use.
+pub(super) struct Range {
+    /// Rising.
+    pub table: Vec<f32>,
+    /// Timesteps with a lower lambda are left out.
+    lambda_min_clipped: f64,
+}
+
+impl Range {
+    pub fn read(reader: &mut Reader<'_>, train: &TrainSchedule) -> Result<Self> {
+        let lambda_min_clipped = reader.f64("lambda_min_clipped", f64::NEG_INFINITY)?;
+        Ok(Self { table: train.sigmas(), lambda_min_clipped })
+    }
+
+    /// How many training timesteps have a lambda of `lambda_min_clipped` or more.
+    pub fn usable_timesteps(&self) -> usize {
+        let lambda = |sigma: &&f32| f64::from(-sigma.ln()) >= self.lambda_min_clipped;
+        self.table.iter().filter(lambda).count()
+    }
+}
+
 /// A schedule as laid out, and where the run stands in it.
 pub(super) struct LambdaTrack {
     spacing: Spacing,
@@ -44,10 +68,19 @@ impl LambdaTrack {
         Ok(Self {
             spacing: Spacing::read(reader, Spacing::Linspace)?,
             steps_offset: reader.usize("steps_offset", 0)?,
+            ..Self::evenly_spaced()
+        })
+    }
+
+    /// For a class whose timesteps are always spaced evenly.
+    pub fn evenly_spaced() -> Self {
+        Self {
+            spacing: Spacing::Linspace,
+            steps_offset: 0,
             timesteps: Vec::new(),
             sigmas: Vec::new(),
             index: StepIndex::default(),
-        })
+        }
     }
 
     /// Whole timesteps as the spacing asks for, from below `last` (which is `total` unless the
@@ -75,15 +108,21 @@ impl LambdaTrack {
         self.index = StepIndex::default();
     }
 
-    pub fn timesteps(&self) -> &[f64] {
-        &self.timesteps
-    }
-
     pub fn level(&self, index: usize) -> Level {
         Level::new(self.sigmas[index.min(self.sigmas.len() - 1)])
     }
+}
 
-    pub fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
+impl Track for LambdaTrack {
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    fn set_begin_index(&mut self, index: usize) {
+        self.index.set_begin(index);
+    }
+
+    fn add_noise(&self, original: &Tensor, noise: &Tensor, timestep: f64) -> Result<Tensor> {
         let level = self.level(self.index.noise_level(&self.timesteps, timestep));
         Ok(combined(&[(level.alpha, original), (level.sigma, noise)])?)
     }

@@ -15,6 +15,7 @@
 //! | [`clip`] | `CLIPTextModel`, `CLIPVisionModelWithProjection` |
 //! | [`movq`] | `VQModel` |
 //! | [`prior`] | `PriorTransformer` |
+//! | [`tiny_autoencoder`] | `AutoencoderTiny` |
 //! | [`tokenizer`] | `CLIPTokenizer` |
 
 pub mod adapters;
@@ -25,6 +26,7 @@ mod error;
 pub mod layers;
 pub mod movq;
 pub mod prior;
+pub mod tiny_autoencoder;
 pub mod tokenizer;
 pub mod unet;
 pub mod weights;
@@ -34,6 +36,7 @@ pub use clip::{ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel,
 pub use error::{NetworkError, Result};
 pub use movq::{Movq, MovqConfig};
 pub use prior::{PriorConfig, PriorText, PriorTransformer};
+pub use tiny_autoencoder::{TinyAutoencoder, TinyAutoencoderConfig};
 pub use tokenizer::{ClipTokenizer, TokenCount};
 pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};
 pub use weights::{BytesRead, Weights};

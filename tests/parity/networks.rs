@@ -5,8 +5,8 @@ use std::{ops::ControlFlow, path::PathBuf};
 use candle_core::{DType, Device, Tensor};
 use libtest_mimic::Trial;
 use overpaint::networks::{
-    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning,
-    UNet2DConditionModel, UNetConfig, Weights,
+    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, TinyAutoencoder,
+    TinyAutoencoderConfig, UNet2DConditionModel, UNetConfig, Weights,
 };
 use serde::Deserialize;
 
@@ -31,7 +31,7 @@ struct Text {
 pub fn trials() -> Vec<Trial> {
     let Networks { models, timesteps } = unit("networks");
     let text: Text = unit("text");
-    let mut trials = Vec::new();
+    let mut trials = tiny_trials();
     for model in models {
         let check = |what: &str, check: fn(&str) -> Result<Deviation, String>| {
             let name = model.clone();
@@ -39,6 +39,8 @@ pub fn trials() -> Vec<Trial> {
         };
         trials.push(check("moments", moments));
         trials.push(check("decoded", decoded));
+        trials.push(check("moments-in-bands", moments_in_bands));
+        trials.push(check("decoded-in-bands", decoded_in_bands));
         for (index, &timestep) in timesteps.iter().enumerate() {
             let name = model.clone();
             trials.push(measured(format!("networks::{model}-unet-{timestep}"), move || {
@@ -90,6 +92,75 @@ fn decoded(model: &str) -> Result<Deviation, String> {
     let latents = reference.get(&format!("{model}.latents"))?;
     let picture = autoencoder(model)?.decode(latents).map_err(told)?;
     of_tensor(&picture, &reference, &format!("{model}.decoded"))
+}
+
+/// So little that every level is cut into the narrowest bands.
+const NO_ROOM: Option<usize> = Some(1);
+
+fn moments_in_bands(model: &str) -> Result<Deviation, String> {
+    let reference = reference();
+    let picture = reference.get("picture")?;
+    let moments = autoencoder(model)?.encode_moments_within(picture, NO_ROOM).map_err(told)?;
+    of_tensor(&moments, &reference, &format!("{model}.moments"))
+}
+
+fn decoded_in_bands(model: &str) -> Result<Deviation, String> {
+    let reference = reference();
+    let latents = reference.get(&format!("{model}.latents"))?;
+    let picture = autoencoder(model)?.decode_within(latents, NO_ROOM).map_err(told)?;
+    of_tensor(&picture, &reference, &format!("{model}.decoded"))
+}
+
+/// A tiny autoencoder, from its folder and as a decoder alone.
+fn tiny_trials() -> Vec<Trial> {
+    vec![
+        measured("networks::tiny-encoded", || {
+            let picture = tiny_reference().get("picture").cloned()?;
+            of_tensor(&tiny()?.encode(&picture).map_err(told)?, &tiny_reference(), "encoded")
+        }),
+        measured("networks::tiny-decoded", || {
+            let latents = tiny_reference().get("latents").cloned()?;
+            of_tensor(&tiny()?.decode(&latents).map_err(told)?, &tiny_reference(), "decoded")
+        }),
+        measured("networks::tiny-decoder-alone", || {
+            let latents = tiny_reference().get("latents").cloned()?;
+            let decoder = tiny_decoder_alone()?;
+            of_tensor(&decoder.decode(&latents).map_err(told)?, &tiny_reference(), "decoded")
+        }),
+    ]
+}
+
+fn tiny_reference() -> Tensors {
+    Tensors::load("units/tiny.safetensors")
+}
+
+fn tiny_config() -> Result<TinyAutoencoderConfig, String> {
+    TinyAutoencoderConfig::open(&folder("tiny", "config.json")).map_err(told)
+}
+
+fn tiny() -> Result<TinyAutoencoder, String> {
+    TinyAutoencoder::load(tiny_config()?, &weights("tiny", "")?).map_err(told)
+}
+
+/// From one file with the names that TAESD's own decoder has: everything one layer further on.
+fn tiny_decoder_alone() -> Result<TinyAutoencoder, String> {
+    let stored = folder("tiny", "diffusion_pytorch_model.safetensors");
+    let stored = candle_core::safetensors::load(stored, &Device::Cpu).map_err(told)?;
+    let renamed = stored.iter().filter_map(|(name, tensor)| {
+        let (layer, rest) = name.strip_prefix("decoder.layers.")?.split_once('.')?;
+        Some((format!("{}.{rest}", layer.parse::<usize>().ok()? + 1), tensor.clone()))
+    });
+    let renamed: std::collections::HashMap<_, _> = renamed.collect();
+    let folder = tempfile::tempdir().map_err(told)?;
+    let file = folder.path().join("taesd_decoder.safetensors");
+    candle_core::safetensors::save(&renamed, &file).map_err(told)?;
+    let keep_going = |_| ControlFlow::Continue(());
+    let weights = Weights::open(&file, DType::F32, &Device::Cpu, keep_going).map_err(told)?;
+    let decoder = TinyAutoencoder::load(tiny_config()?, &weights).map_err(told)?;
+    match decoder.encode(&Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).map_err(told)?) {
+        Ok(_) => Err("a decoder alone encodes".into()),
+        Err(_) => Ok(decoder),
+    }
 }
 
 fn unet(model: &str, index: usize, timestep: f64) -> Result<Deviation, String> {

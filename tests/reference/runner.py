@@ -5,6 +5,7 @@ What an option means here is what it must mean in `overpaint ... --exact`:
 * `scheduler` and `scheduler-option` do `pipe.scheduler = X.from_config(pipe.scheduler.config, **options)` after the
   pipeline was made, so the pipeline's own corrections of old scheduler files have been applied;
 * `lora` is a list of (file, scale): `pipe.load_lora_weights` each, then `pipe.set_adapters`;
+* `vae` is a tiny autoencoder beside the model, in place of the model's own;
 * `mask-blur` is `pipe.mask_processor.blur`; `overlay` is `pipe.image_processor.apply_overlay` with the given mask.
 * Sizes are WIDTHxHEIGHT and crops X,Y; the reference's tuples are (height, width) and (top, left).
 * `refiner` runs a second pipeline after the first with the same generator, on its latents where both have one
@@ -22,7 +23,7 @@ import diffusers
 import numpy as np
 import torch
 import transformers
-from diffusers import AutoencoderKL, UNet2DConditionModel, schedulers
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, schedulers
 from diffusers.utils import load_image
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -184,6 +185,8 @@ def scheduler_class(name: str):
 def make_pipeline(folder: Path, settings: dict, inputs: Path):
     """The pipeline of a command with the scheduler of the settings."""
     command, parts = settings["command"], load_parts(folder)
+    if "vae" in settings:
+        parts["vae"] = AutoencoderTiny.from_pretrained(folder.parent / settings["vae"], torch_dtype=torch.float32)
     if is_xl(folder):
         # Text-to-image has no aesthetic scores.
         if command == "generate":

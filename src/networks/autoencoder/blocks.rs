@@ -2,7 +2,10 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use super::config::AutoencoderConfig;
+use super::{
+    config::AutoencoderConfig,
+    level::{Level, Operation},
+};
 use crate::networks::{
     Result as LoadResult, Weights,
     layers::{
@@ -143,16 +146,19 @@ impl Encoder {
         })
     }
 
-    /// [B, 3, H, W] to [B, 2 C, h, w].
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = self.conv_in.forward(x)?;
-        for (resnets, downsampler) in &self.down_blocks {
-            for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+    /// [B, 3, H, W] to [B, 2 C, h, w]; `room` as in [`Level::run`].
+    pub fn forward(&self, x: &Tensor, room: Option<usize>) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (i, (resnets, downsampler)) in self.down_blocks.iter().enumerate() {
+            let mut level = Level::default();
+            if i == 0 {
+                level = level.then(Operation::Convolve(&self.conv_in));
             }
+            level = level.then_resnets(resnets);
             if let Some(downsampler) = downsampler {
-                x = downsampler.forward(&x)?;
+                level = level.then(Operation::Shrink(downsampler));
             }
+            x = level.run(&x, room)?;
         }
         let x = self.mid_block.forward(&x)?;
         self.conv_out.forward(&self.conv_norm_out.forward_then(Activation::Silu, &x)?)
@@ -193,17 +199,23 @@ impl Decoder {
         })
     }
 
-    /// [B, C, h, w] to [B, 3, H, W].
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// [B, C, h, w] to [B, 3, H, W]; `room` as in [`Level::run`].
+    pub fn forward(&self, x: &Tensor, room: Option<usize>) -> Result<Tensor> {
         let mut x = self.mid_block.forward(&self.conv_in.forward(x)?)?;
-        for (resnets, upsampler) in &self.up_blocks {
-            for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+        let mut enlarge = None;
+        for (i, (resnets, upsampler)) in self.up_blocks.iter().enumerate() {
+            let mut level = Level::default();
+            if let Some(upsampler) = enlarge {
+                level = level.then(Operation::Enlarge(upsampler));
             }
-            if let Some(upsampler) = upsampler {
-                x = upsampler.forward(&x, None)?;
+            level = level.then_resnets(resnets);
+            if i + 1 == self.up_blocks.len() {
+                let norm = Operation::Normalise(&self.conv_norm_out, Activation::Silu);
+                level = level.then(norm).then(Operation::Convolve(&self.conv_out));
             }
+            x = level.run(&x, room)?;
+            enlarge = upsampler.as_ref();
         }
-        self.conv_out.forward(&self.conv_norm_out.forward_then(Activation::Silu, &x)?)
+        Ok(x)
     }
 }

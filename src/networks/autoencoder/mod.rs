@@ -2,6 +2,7 @@
 
 mod blocks;
 mod config;
+mod level;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 
@@ -53,6 +54,15 @@ impl AutoencoderKl {
     /// # Errors
     /// If the size is no multiple of [`AutoencoderConfig::downsampling`].
     pub fn encode_moments(&self, picture: &Tensor) -> Result<Tensor> {
+        self.encode_moments_within(picture, None)
+    }
+
+    /// The same with about `room` bytes for what lies between: large pictures are encoded in bands,
+    /// one entry of the batch after the other. The result is the same up to rounding.
+    ///
+    /// # Errors
+    /// As [`Self::encode_moments`].
+    pub fn encode_moments_within(&self, picture: &Tensor, room: Option<usize>) -> Result<Tensor> {
         let (_, channels, height, width) = picture.dims4()?;
         if channels != self.config.in_channels {
             let right = self.config.in_channels;
@@ -62,25 +72,52 @@ impl AutoencoderKl {
         if height == 0 || width == 0 || height % factor != 0 || width % factor != 0 {
             bail!("the picture is {width}x{height}, but both must be multiples of {factor}");
         }
-        let hidden = self.encoder.forward(&picture.to_dtype(self.dtype)?)?;
-        match &self.quant_conv {
-            Some(conv) => conv.forward(&hidden),
-            None => Ok(hidden),
-        }
+        sliced(&picture.to_dtype(self.dtype)?, room, |picture| {
+            let hidden = self.encoder.forward(picture, room)?;
+            match &self.quant_conv {
+                Some(conv) => conv.forward(&hidden),
+                None => Ok(hidden),
+            }
+        })
     }
 
     /// Latents [B, C, h, w], divided by the scaling factor, to a picture [B, 3, 8 h, 8 w], about
     /// [-1, 1], in the network's dtype.
+    ///
+    /// # Errors
+    /// If the number of channels is another.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+        self.decode_within(latents, None)
+    }
+
+    /// The same with about `room` bytes for what lies between, as
+    /// [`Self::encode_moments_within`] does.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_within(&self, latents: &Tensor, room: Option<usize>) -> Result<Tensor> {
         let channels = latents.dim(1)?;
         if channels != self.config.latent_channels {
             let right = self.config.latent_channels;
             bail!("the autoencoder takes {right} channels, but the latents have {channels}");
         }
-        let latents = latents.to_dtype(self.dtype)?;
-        match &self.post_quant_conv {
-            Some(conv) => self.decoder.forward(&conv.forward(&latents)?),
-            None => self.decoder.forward(&latents),
-        }
+        sliced(&latents.to_dtype(self.dtype)?, room, |latents| match &self.post_quant_conv {
+            Some(conv) => self.decoder.forward(&conv.forward(latents)?, room),
+            None => self.decoder.forward(latents, room),
+        })
     }
+}
+
+/// One entry of the batch after the other where room is limited.
+fn sliced(
+    batch: &Tensor,
+    room: Option<usize>,
+    run: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let entries = batch.dim(0)?;
+    if room.is_none() || entries == 1 {
+        return run(batch);
+    }
+    let made: Result<Vec<_>> = (0..entries).map(|i| run(&batch.narrow(0, i, 1)?)).collect();
+    Tensor::cat(&made?, 0)
 }

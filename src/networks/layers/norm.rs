@@ -6,6 +6,38 @@ use rayon::prelude::*;
 use super::{Activation, numeric, storage::numbers};
 use crate::networks::{Result as LoadResult, Weights};
 
+/// Mean and spread of numbers that come in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    count: f64,
+    mean: f64,
+    /// Sum of squared distances from the mean.
+    squares: f64,
+}
+
+impl Moments {
+    /// Of both together (Chan et al. 1979).
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if count == 0.0 {
+            return self;
+        }
+        let (gap, share) = (other.mean - self.mean, other.count / count);
+        Self {
+            count,
+            mean: self.mean + gap * share,
+            squares: self.squares + other.squares + gap * gap * self.count * share,
+        }
+    }
+
+    /// The mean, and what a distance from it is multiplied by.
+    fn scaling(self, eps: f64) -> (f32, f32) {
+        let variance = self.squares / self.count.max(1.0);
+        (self.mean as f32, (1.0 / (variance + eps).sqrt()) as f32)
+    }
+}
+
 /// Normalises groups of neighbouring channels of [B, C, ...].
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
@@ -35,17 +67,65 @@ impl GroupNorm {
     }
 
     fn fused(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
-        let op = Normalise { kind: Kind::Groups(self.groups), eps: self.eps, silu };
+        let op = Normalise { kind: Kind::Groups(self.groups), eps: self.eps, silu, given: None };
         x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op)
     }
 
+    /// Statistics of every entry's groups, entry by entry, for [`Self::forward_given`].
+    pub fn moments(&self, x: &Tensor) -> Result<Vec<Moments>> {
+        let rows = x.to_dtype(DType::F32)?.reshape((x.dim(0)? * self.groups, ()))?;
+        let count = rows.dim(1)? as f64;
+        let mean = rows.mean_keepdim(D::Minus1)?;
+        let squares = rows.broadcast_sub(&mean)?.sqr()?.sum(D::Minus1)?.to_vec1::<f32>()?;
+        let means = mean.flatten_all()?.to_vec1::<f32>()?;
+        let of = |(mean, squares)| Moments { count, mean, squares };
+        Ok(means
+            .into_iter()
+            .map(f64::from)
+            .zip(squares.into_iter().map(f64::from))
+            .map(of)
+            .collect())
+    }
+
+    /// As [`Self::forward_then`] with statistics taken elsewhere: `x` is a part of what they are of.
+    pub fn forward_given(
+        &self,
+        activation: Activation,
+        x: &Tensor,
+        moments: &[Moments],
+    ) -> Result<Tensor> {
+        let given: Vec<_> = moments.iter().map(|moments| moments.scaling(self.eps)).collect();
+        if is_fused(x) {
+            let silu = activation == Activation::Silu;
+            let op = Normalise {
+                kind: Kind::Groups(self.groups),
+                eps: self.eps,
+                silu,
+                given: Some(given),
+            };
+            let out = x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op)?;
+            return if silu { Ok(out) } else { activation.forward(&out) };
+        }
+        let rows = x.to_dtype(DType::F32)?.reshape((given.len(), ()))?;
+        let column = |values: Vec<f32>| {
+            let count = values.len();
+            Tensor::from_vec(values, (count, 1), x.device())
+        };
+        let (means, scales) = given.into_iter().unzip();
+        let centred = rows.broadcast_sub(&column(means)?)?;
+        let normal = centred.broadcast_mul(&column(scales)?)?;
+        activation.forward(&self.affine(&normal.reshape(x.shape())?.to_dtype(x.dtype())?)?)
+    }
+
     fn plain(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, channels) = (x.dim(0)?, x.dim(1)?);
-        let rows = x.to_dtype(DType::F32)?.reshape((batch, self.groups, ()))?;
-        let normal = normalised(&rows, self.eps)?.reshape(x.shape())?.to_dtype(x.dtype())?;
-        let mut affine = vec![1; x.rank()];
-        affine[1] = channels;
-        let (weight, bias) = (self.weight.reshape(&*affine)?, self.bias.reshape(affine)?);
+        let rows = x.to_dtype(DType::F32)?.reshape((x.dim(0)?, self.groups, ()))?;
+        self.affine(&normalised(&rows, self.eps)?.reshape(x.shape())?.to_dtype(x.dtype())?)
+    }
+
+    fn affine(&self, normal: &Tensor) -> Result<Tensor> {
+        let mut shape = vec![1; normal.rank()];
+        shape[1] = normal.dim(1)?;
+        let (weight, bias) = (self.weight.reshape(&*shape)?, self.bias.reshape(shape)?);
         normal.broadcast_mul(&weight)?.broadcast_add(&bias)
     }
 }
@@ -74,7 +154,7 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if is_fused(x) {
-            let op = Normalise { kind: Kind::Rows, eps: self.eps, silu: false };
+            let op = Normalise { kind: Kind::Rows, eps: self.eps, silu: false, given: None };
             return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &op);
         }
         let normal = normalised(&x.to_dtype(DType::F32)?, self.eps)?.to_dtype(x.dtype())?;
@@ -107,6 +187,8 @@ struct Normalise {
     kind: Kind,
     eps: f64,
     silu: bool,
+    /// Mean and scale of each group, where they are known already.
+    given: Option<Vec<(f32, f32)>>,
 }
 
 impl Normalise {
@@ -123,7 +205,8 @@ impl Normalise {
         let mut out = vec![0f32; x.len()];
         let rows = out.par_chunks_mut(channels * area).zip(x.par_chunks(channels * area));
         rows.enumerate().for_each(|(row, (out, x))| {
-            let (mean, scale) = self.moments(x);
+            let known = self.given.as_ref().map(|given| given[row]);
+            let (mean, scale) = known.unwrap_or_else(|| self.moments(x));
             let first = row % groups * channels;
             let planes = out.chunks_mut(area).zip(x.chunks(area));
             for (channel, (out, x)) in (first..).zip(planes) {
@@ -187,6 +270,11 @@ impl CustomOp3 for Normalise {
             bias: numbers(self.name(), bias, bias_layout)?,
         };
         let width = match self.kind {
+            Kind::Groups(groups)
+                if self.given.as_ref().is_some_and(|given| given.len() != dims[0] * groups) =>
+            {
+                bail!("normalise: statistics of other groups than those of {dims:?}")
+            }
             Kind::Groups(groups) if dims.len() < 2 || !dims[1].is_multiple_of(groups) => {
                 bail!("normalise: {dims:?} does not part into {groups} groups")
             }
@@ -232,6 +320,22 @@ mod tests {
         let strided = x.transpose(2, 3).unwrap();
         let plain = norm.plain(&strided).unwrap();
         assert!(difference(&norm.forward(&strided).unwrap(), &plain) < 1e-5);
+    }
+
+    #[test]
+    fn parts_with_the_statistics_of_the_whole_are_parts_of_the_whole() {
+        let norm = GroupNorm { weight: random(12), bias: random(12), groups: 4, eps: 1e-5 };
+        let x = random((2, 12, 9, 7));
+        let parts = [x.narrow(2, 0, 5).unwrap(), x.narrow(2, 5, 4).unwrap()];
+        let of_parts = parts.each_ref().map(|part| norm.moments(part).unwrap());
+        let [first, second] = &of_parts;
+        let moments: Vec<_> = first.iter().zip(second).map(|(a, b)| a.and(*b)).collect();
+        for activation in [Activation::Silu, Activation::Gelu] {
+            let whole = norm.forward_then(activation, &x).unwrap();
+            let given = norm.forward_given(activation, &parts[1], &moments).unwrap();
+            assert!(difference(&given, &whole.narrow(2, 5, 4).unwrap()) < 1e-5);
+        }
+        assert!(norm.forward_given(Activation::Silu, &x, &moments[1..]).is_err());
     }
 
     #[test]

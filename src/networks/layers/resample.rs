@@ -18,6 +18,11 @@ impl Downsample2D {
         let conv = Conv2d::load_strided(&weights.pp("conv"), channels, channels, 3, 2, padding)?;
         Ok(Self { conv, padding })
     }
+
+    /// Channels that come out.
+    pub fn outputs(&self) -> usize {
+        self.conv.outputs()
+    }
 }
 
 impl Module for Downsample2D {
@@ -38,6 +43,11 @@ pub struct Upsample2D {
 impl Upsample2D {
     pub fn load(weights: &Weights<'_>, channels: usize) -> LoadResult<Self> {
         Ok(Self { conv: Conv2d::load(&weights.pp("conv"), channels, channels, 3)? })
+    }
+
+    /// Channels that come out.
+    pub fn outputs(&self) -> usize {
+        self.conv.outputs()
     }
 
     /// To `size` (height, width), or to twice the size.

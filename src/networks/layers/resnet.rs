@@ -27,6 +27,17 @@ pub struct ResnetConfig {
     pub output_scale: f64,
 }
 
+/// The layers of a block without time embedding, in the order in which they run.
+pub struct ResnetParts<'a> {
+    pub norm1: &'a GroupNorm,
+    pub conv1: &'a Conv2d,
+    pub norm2: &'a GroupNorm,
+    pub conv2: &'a Conv2d,
+    pub shortcut: Option<&'a Conv2d>,
+    /// After each normalisation.
+    pub activation: Activation,
+}
+
 /// [B, inputs, H, W] to [B, outputs, H, W].
 #[derive(Clone, Debug)]
 pub struct ResnetBlock2D {
@@ -61,6 +72,18 @@ impl ResnetBlock2D {
             conv_shortcut: (inputs != outputs).then(shortcut).transpose()?,
             config,
         })
+    }
+
+    /// For whoever runs the layers one by one; autoencoders' blocks are no more than these.
+    pub fn parts(&self) -> ResnetParts<'_> {
+        ResnetParts {
+            norm1: &self.norm1,
+            conv1: &self.conv1,
+            norm2: &self.norm2,
+            conv2: &self.conv2,
+            shortcut: self.conv_shortcut.as_ref(),
+            activation: self.config.activation,
+        }
     }
 
     /// `time` is the time embedding [B, time_channels] after the activation, which is the same for

@@ -17,8 +17,14 @@ const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 /// Formats that are, or contain, Python pickles.
 const PICKLES: [&str; 5] = ["bin", "ckpt", "pt", "pth", "pkl"];
 
-/// The safetensors files of the component in `folder`, one or several shards.
+/// The safetensors files of the component in `folder`, one or several shards; or `folder` itself,
+/// where it is such a file.
 pub fn find(folder: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        let pickle = folder.file_name().is_some_and(|name| is_pickle(&name.to_string_lossy()));
+        let file = folder.to_owned();
+        return if pickle { Err(NetworkError::Pickle { file }) } else { Ok(vec![file]) };
+    }
     let names = names_in(folder)?;
     for stem in STEMS {
         for variant in variants(&names, stem, dtype) {

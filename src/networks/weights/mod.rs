@@ -37,8 +37,8 @@ pub struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     /// Opens the weights in a component's folder (`unet`, `vae`, `text_encoder`): plain, sharded,
-    /// or a variant (`.fp16`), whichever is there; of several, the one closest to `dtype`. Files
-    /// are memory-mapped, so nothing is read yet.
+    /// or a variant (`.fp16`), whichever is there; of several, the one closest to `dtype`. A file
+    /// stands for itself. Files are memory-mapped, so nothing is read yet.
     ///
     /// `progress` is called after each tensor; it can end the loading with `Break`.
     ///
@@ -82,6 +82,11 @@ impl<'a> Weights<'a> {
     /// The slots of all layers that were loaded from here.
     pub fn slots(&self) -> Slots {
         self.store.slots(&self.prefix)
+    }
+
+    /// Whether there is a tensor `name` here, whatever its shape.
+    pub fn contains(&self, name: &str) -> bool {
+        self.store.contains(&self.key(name))
     }
 
     /// The dtype that tensors come in.

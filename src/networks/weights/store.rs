@@ -73,6 +73,10 @@ impl<'a> Store<'a> {
             .find_map(|name| self.routes.get(&name).map(|&file| (file, name)))
     }
 
+    pub fn contains(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     pub fn load(&self, key: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
         let Some((index, stored_key)) = self.find(key) else {
             let file = self.files.first().map(|(path, _)| path.clone()).unwrap_or_default();

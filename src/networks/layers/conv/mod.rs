@@ -53,6 +53,26 @@ impl Conv2d {
         let bias = weights.get(outputs, "bias")?;
         Ok(Self { plain: Plain { weight, bias, stride, padding }, slot: weights.slot(&shape) })
     }
+
+    /// As [`Self::load_strided`] for a layer that has no bias.
+    pub fn load_without_bias(
+        weights: &Weights<'_>,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> LoadResult<Self> {
+        let shape = [outputs, inputs, kernel, kernel];
+        let weight = weights.get(shape.as_slice(), "weight")?;
+        let bias = Tensor::zeros(outputs, weight.dtype(), weight.device())?;
+        Ok(Self { plain: Plain { weight, bias, stride, padding }, slot: weights.slot(&shape) })
+    }
+
+    /// Channels that come out.
+    pub fn outputs(&self) -> usize {
+        self.plain.bias.elem_count()
+    }
 }
 
 impl Module for Conv2d {

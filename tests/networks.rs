@@ -189,6 +189,7 @@ fn added_conditions_and_residuals_are_the_reference_s() {
     let added = AddedConditions {
         text_embeds: Some(number("text_embeds")),
         time_ids: Some(number("time_ids")),
+        image_embeds: None,
     };
     let text = number("text");
     let with = |added, residuals| {

@@ -50,7 +50,8 @@ pub fn prompt(
         let count = numbers.len();
         let time_ids = Tensor::from_vec(numbers, (1, count), model.device());
         let time_ids = Some(time_ids.map_err(EngineError::failed)?);
-        let added = AddedConditions { text_embeds: embedding.pooled, time_ids };
+        let text_embeds = embedding.pooled;
+        let added = AddedConditions { text_embeds, time_ids, image_embeds: None };
         Ok(Conditions { context: embedding.hidden, added })
     };
     let uncond = uncond.map(|embedding| told(embedding, numbers.negative)).transpose()?;

@@ -91,7 +91,7 @@ impl Networks {
         let autoencoder_config = AutoencoderConfig::open(&config("vae"))?;
         let states = match unet_config.addition {
             Some(AdditionConfig::TextTime { .. }) => States::Penultimate,
-            None => States::Last,
+            Some(AdditionConfig::Image { .. }) | None => States::Last,
         };
         let mut part = Part { folder, device, monitor };
         let text = text.load(states, &mut part)?;

@@ -1,6 +1,6 @@
 //! `CLIPVisionModelWithProjection`: a picture to one vector, in the space of the text's.
 
-use candle_core::{Device, Module, Result, Tensor, bail};
+use candle_core::{DType, Device, Module, Result, Tensor, bail};
 
 use super::{config::ClipVisionConfig, layer::EncoderLayer};
 use crate::networks::{
@@ -81,6 +81,17 @@ impl ClipVisionModel {
         }
         let whole = state.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
         self.projection.forward(&self.post_norm.forward(&whole)?)
+    }
+
+    /// The embedding [1, projection_dim] of a picture of zeros, the mean colour of normalised
+    /// pictures: what stands for no picture at all.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn embed_empty(&self) -> Result<Tensor> {
+        let (channels, side) = (self.config.num_channels, self.config.image_size);
+        let zeros = Tensor::zeros((1, channels, side, side), DType::F32, self.device())?;
+        self.forward(&zeros)
     }
 
     /// Pictures [B, C, H, W] cut into squares, row by row: [B, squares, C * patch * patch].

@@ -19,5 +19,5 @@ pub use conv::Conv2d;
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm, Moments};
 pub use resample::{Downsample2D, Upsample2D};
-pub use resnet::{ResnetBlock2D, ResnetConfig, ResnetParts, TimeShift};
+pub use resnet::{Resample, ResnetBlock2D, ResnetConfig, ResnetParts, TimeShift};
 pub use timestep::{Sinusoids, TimestepEmbedding, TimestepEmbeddingConfig};

@@ -38,6 +38,25 @@ pub struct ResnetParts<'a> {
     pub activation: Activation,
 }
 
+/// A change of resolution inside a block, after the first activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    /// The mean of each four pixels.
+    Halve,
+    /// Each pixel four times.
+    Double,
+}
+
+impl Resample {
+    fn forward(self, x: &Tensor) -> Result<Tensor> {
+        let (_, _, height, width) = x.dims4()?;
+        match self {
+            Self::Halve => x.avg_pool2d(2),
+            Self::Double => x.upsample_nearest2d(2 * height, 2 * width),
+        }
+    }
+}
+
 /// [B, inputs, H, W] to [B, outputs, H, W].
 #[derive(Clone, Debug)]
 pub struct ResnetBlock2D {
@@ -47,6 +66,7 @@ pub struct ResnetBlock2D {
     norm2: GroupNorm,
     conv2: Conv2d,
     conv_shortcut: Option<Conv2d>,
+    resample: Option<Resample>,
     config: ResnetConfig,
 }
 
@@ -70,6 +90,7 @@ impl ResnetBlock2D {
             norm2: GroupNorm::load(&weights.pp("norm2"), outputs, config.groups, config.eps)?,
             conv2: Conv2d::load(&weights.pp("conv2"), outputs, outputs, 3)?,
             conv_shortcut: (inputs != outputs).then(shortcut).transpose()?,
+            resample: None,
             config,
         })
     }
@@ -86,10 +107,20 @@ impl ResnetBlock2D {
         }
     }
 
+    /// The same block, which changes the resolution on the way.
+    pub fn with_resample(self, resample: Resample) -> Self {
+        Self { resample: Some(resample), ..self }
+    }
+
     /// `time` is the time embedding [B, time_channels] after the activation, which is the same for
     /// all blocks and so computed once.
     pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let hidden = self.conv1.forward(&self.activated(&self.norm1, x)?)?;
+        let hidden = self.activated(&self.norm1, x)?;
+        let (x, hidden) = match self.resample {
+            Some(resample) => (&resample.forward(x)?, resample.forward(&hidden)?),
+            None => (x, hidden),
+        };
+        let hidden = self.conv1.forward(&hidden)?;
         let hidden = match (&self.time_emb_proj, time) {
             (Some(project), Some(time)) => self.timed(&hidden, &project.forward(time)?)?,
             _ => self.activated(&self.norm2, &hidden)?,

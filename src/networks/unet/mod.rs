@@ -5,6 +5,7 @@ mod blocks;
 mod config;
 mod original;
 mod residuals;
+mod simple_attention;
 mod time;
 mod transformer;
 
@@ -12,10 +13,11 @@ use candle_core::{DType, Module, Result, Tensor, bail};
 
 pub use self::{
     added::AddedConditions,
-    config::{AdditionConfig, Level, MidBlock, TimeConfig, UNetConfig},
+    config::{AdditionConfig, BlockKind, Level, MidBlock, TimeConfig, UNetConfig},
     residuals::Residuals,
 };
 use self::{
+    added::ImagePrompt,
     blocks::{Context, DownBlock, Middle, UpBlock},
     time::TimeEmbedding,
 };
@@ -28,7 +30,8 @@ use super::{
 /// What the prediction depends on besides the sample and the timestep.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditioning<'a> {
-    /// The encoded prompt [B, T, width].
+    /// The encoded prompt [B, T, width]; not looked at by networks with an
+    /// [`image_prompt`](UNetConfig::image_prompt).
     pub encoder_hidden_states: &'a Tensor,
     /// The embedded guidance scale [B, width], for models distilled with it.
     pub timestep_cond: Option<&'a Tensor>,
@@ -50,6 +53,7 @@ impl<'a> Conditioning<'a> {
 pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     time_embedding: TimeEmbedding,
+    image_prompt: Option<ImagePrompt>,
     down_blocks: Vec<DownBlock>,
     mid_block: Option<Middle>,
     /// From the coarsest.
@@ -70,6 +74,9 @@ impl UNet2DConditionModel {
         let down = |i| DownBlock::load(&weights.pp(format!("down_blocks.{i}")), &config, i);
         let up = |i| UpBlock::load(&weights.pp(format!("up_blocks.{i}")), &config, levels - 1 - i);
         let (groups, eps) = (config.norm_num_groups, config.norm_eps);
+        let image_prompt = |width| {
+            ImagePrompt::load(&weights.pp("encoder_hid_proj"), width, config.levels[0].context)
+        };
         Ok(Self {
             conv_in: Conv2d::load(
                 &weights.pp("conv_in"),
@@ -84,6 +91,7 @@ impl UNet2DConditionModel {
                 finest,
                 config.activation,
             )?,
+            image_prompt: config.image_prompt.map(image_prompt).transpose()?,
             down_blocks: (0..levels).map(down).collect::<LoadResult<_>>()?,
             mid_block: Middle::load(&weights.pp("mid_block"), &config)?,
             up_blocks: (0..levels).map(up).collect::<LoadResult<_>>()?,
@@ -115,7 +123,9 @@ impl UNet2DConditionModel {
     }
 
     /// The prediction [B, out_channels, H, W] for `sample` [B, in_channels, H, W] at `timestep`
-    /// (in training timesteps, may be fractional). Any height and width will do.
+    /// (in training timesteps, may be fractional). Any height and width will do, unless residual
+    /// blocks lead from one resolution to the next: then they must be multiples of the
+    /// [whole downsampling](UNetConfig::downsampling).
     ///
     /// # Errors
     /// If a shape does not fit the configuration.
@@ -125,9 +135,12 @@ impl UNet2DConditionModel {
         timestep: f64,
         conditioning: Conditioning<'_>,
     ) -> Result<Tensor> {
-        let prompt = &conditioning.encoder_hidden_states.to_dtype(self.dtype)?;
-        self.check(sample, prompt)?;
         let Conditioning { timestep_cond, added, residuals, .. } = conditioning;
+        let prompt = &match &self.image_prompt {
+            Some(image) => image.forward(added, self.dtype)?,
+            None => conditioning.encoder_hidden_states.to_dtype(self.dtype)?,
+        };
+        self.check(sample, prompt)?;
         let (batch, device) = (sample.dim(0)?, sample.device());
         let time = self.time_embedding.forward(timestep, batch, device, timestep_cond, added)?;
         let context = Context { time: &time, prompt };
@@ -159,7 +172,7 @@ impl UNet2DConditionModel {
     /// back to it.
     fn needs_exact_sizes(&self, sample: &Tensor) -> Result<bool> {
         let (_, _, height, width) = sample.dims4()?;
-        let factor = 1 << (self.config.levels.len() - 1);
+        let factor = self.config.downsampling();
         Ok(height % factor != 0 || width % factor != 0)
     }
 
@@ -171,6 +184,10 @@ impl UNet2DConditionModel {
         }
         if height == 0 || width == 0 {
             bail!("the sample is empty: {width}x{height}");
+        }
+        if self.config.needs_whole_sizes() && self.needs_exact_sizes(sample)? {
+            let factor = self.config.downsampling();
+            bail!("the U-Net takes multiples of {factor}, but the sample is {width}x{height}");
         }
         let right = self.config.levels[0].context;
         match *prompt.dims() {

@@ -1,7 +1,7 @@
 //! What the layers are called in the original code (CompVis, Stability): blocks are numbered
 //! through, and what is in a block is numbered, too.
 
-use super::config::UNetConfig;
+use super::config::{BlockKind, UNetConfig};
 
 /// Outside of the blocks.
 const OUTSIDE: [(&str, &str); 7] = [
@@ -62,7 +62,7 @@ fn up(config: &UNetConfig, path: &str) -> Option<String> {
     let before: usize = levels.by_ref().take(block).map(|level| level.layers + 1).sum();
     let level = levels.next()?;
     if kind == "upsamplers" {
-        let place = 1 + usize::from(level.up_attention);
+        let place = 1 + usize::from(level.up == BlockKind::CrossAttention);
         return Some(format!("output_blocks.{}.{place}.{rest}", before + level.layers));
     }
     Some(format!("output_blocks.{}.{}.{}", before + index, place(kind), inside(kind, rest)?))

@@ -74,7 +74,7 @@ impl TimeEmbedding {
         let condition = condition.map(|condition| condition.to_dtype(dtype)).transpose()?;
         let mut embedding = self.layers.forward(&waves, condition.as_ref())?;
         if let Some(layers) = &self.added {
-            embedding = (embedding + layers.forward(added)?)?;
+            embedding = (embedding + layers.forward(added, dtype)?)?;
         }
         if let Some(activation) = self.embedding_activation {
             embedding = activation.forward(&embedding)?;

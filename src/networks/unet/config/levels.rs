@@ -7,14 +7,37 @@ use crate::networks::{
     config::{ConfigReader, OneOrMany},
 };
 
+/// What a block is made of besides residual blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockKind {
+    /// `DownBlock2D`, `UpBlock2D`: a convolution to the next resolution.
+    Plain,
+    /// `CrossAttnDownBlock2D`, `CrossAttnUpBlock2D`: transformers, and a convolution.
+    CrossAttention,
+    /// `ResnetDownsampleBlock2D`, `ResnetUpsampleBlock2D`: a residual block to the next resolution.
+    Resnet,
+    /// `SimpleCrossAttnDownBlock2D`, `SimpleCrossAttnUpBlock2D`: single attention layers, and a
+    /// residual block to the next resolution.
+    SimpleCrossAttention,
+}
+
+impl BlockKind {
+    /// Whether a residual block leads to the next resolution.
+    pub fn resamples_by_resnet(self) -> bool {
+        matches!(self, Self::Resnet | Self::SimpleCrossAttention)
+    }
+}
+
 /// One resolution.
 #[derive(Clone, Debug)]
 pub struct Level {
     pub channels: usize,
     /// Residual blocks on the way down; one more on the way up.
     pub layers: usize,
-    pub down_attention: bool,
-    pub up_attention: bool,
+    pub down: BlockKind,
+    pub up: BlockKind,
+    /// What `attention_head_dim` says: the number of heads of a transformer, and of simple
+    /// attention the width of a head.
     pub heads: usize,
     /// Width of the encoded prompt.
     pub context: usize,
@@ -31,8 +54,8 @@ pub fn read(json: &mut ConfigReader) -> Result<Vec<Level>> {
     if count == 0 || channels.contains(&0) {
         return Err(json.error("block_out_channels", "needs channels for one block or more"));
     }
-    let down = block_types(json, "down_block_types", "Down", count)?;
-    let mut up = block_types(json, "up_block_types", "Up", count)?;
+    let down = block_kinds(json, "down_block_types", "Down", count)?;
+    let mut up = block_kinds(json, "up_block_types", "Up", count)?;
     up.reverse();
     json.only("num_attention_heads", json!(null))?;
     // What is called the width of a head is the number of heads, in all published models.
@@ -53,8 +76,8 @@ pub fn read(json: &mut ConfigReader) -> Result<Vec<Level>> {
     let level = |i: usize| Level {
         channels: channels[i],
         layers: layers[i],
-        down_attention: down[i],
-        up_attention: up[i],
+        down: down[i],
+        up: up[i],
         heads: heads[i],
         context: context[i],
         down_depth: down_depth[i],
@@ -84,24 +107,30 @@ where
     })
 }
 
-/// Whether each block has attention. `direction` is `Down` or `Up`.
-fn block_types(
+/// The kind of each block. `direction` is `Down` or `Up`.
+fn block_kinds(
     json: &mut ConfigReader,
     key: &str,
     direction: &str,
     count: usize,
-) -> Result<Vec<bool>> {
-    let plain = format!("{direction}Block2D");
-    let attention = format!("CrossAttn{direction}Block2D");
+) -> Result<Vec<BlockKind>> {
+    let kinds = [
+        (format!("{direction}Block2D"), BlockKind::Plain),
+        (format!("CrossAttn{direction}Block2D"), BlockKind::CrossAttention),
+        (format!("Resnet{direction}sampleBlock2D"), BlockKind::Resnet),
+        (format!("SimpleCrossAttn{direction}Block2D"), BlockKind::SimpleCrossAttention),
+    ];
     // By default all have attention but the coarsest: the last on the way down, the first up.
-    let mut default = vec![attention.clone(); 4];
-    default[if direction == "Down" { 3 } else { 0 }] = plain.clone();
+    let mut default = vec![kinds[1].0.clone(); 4];
+    default[if direction == "Down" { 3 } else { 0 }] = kinds[0].0.clone();
     let types: Vec<String> = json.take(key, default)?;
     if types.len() != count {
         return Err(json.error(key, format!("needs {count} blocks, as many as block_out_channels")));
     }
-    match types.iter().find(|name| **name != plain && **name != attention) {
-        Some(_) => Err(json.error(key, format!("only {plain} and {attention} are supported"))),
-        None => Ok(types.iter().map(|name| *name == attention).collect()),
-    }
+    let kind = |name: &String| kinds.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind);
+    let found: Option<Vec<BlockKind>> = types.iter().map(kind).collect();
+    found.ok_or_else(|| {
+        let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
+        json.error(key, format!("only {} are supported", names.join(", ")))
+    })
 }

@@ -9,11 +9,14 @@ use serde_json::json;
 
 use crate::networks::{
     Result,
-    config::ConfigReader,
+    config::{ConfigReader, OneOrMany},
     layers::{Activation, TimeShift},
 };
 
-pub use self::{addition::AdditionConfig, levels::Level};
+pub use self::{
+    addition::AdditionConfig,
+    levels::{BlockKind, Level},
+};
 
 /// Everything about a U-Net but its weights.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct UNetConfig {
     pub time: TimeConfig,
     /// What it is told besides prompt and timestep.
     pub addition: Option<AdditionConfig>,
+    /// Width of the picture's embedding that stands in for the prompt.
+    pub image_prompt: Option<usize>,
     /// Resolutions from the finest down; the up path mirrors them.
     pub levels: Vec<Level>,
     pub mid_block: MidBlock,
@@ -59,6 +64,10 @@ pub struct TimeConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MidBlock {
     CrossAttention,
+    /// Single attention layers, as [`BlockKind::SimpleCrossAttention`] has them.
+    SimpleCrossAttention {
+        only_cross_attention: bool,
+    },
     Plain,
     None,
 }
@@ -75,12 +84,14 @@ impl UNetConfig {
     fn read(mut json: ConfigReader) -> Result<Self> {
         let levels = levels::read(&mut json)?;
         let time = TimeConfig::read(&mut json, levels[0].channels)?;
+        let image_prompt = image_prompt(&mut json)?;
         let config = Self {
             in_channels: json.take_positive("in_channels", 4)?,
             out_channels: json.take_positive("out_channels", 4)?,
             center_input_sample: json.take_switch("center_input_sample", false)?,
             time,
-            addition: addition::read(&mut json)?,
+            addition: addition::read(&mut json, image_prompt)?,
+            image_prompt,
             mid_block: mid_block(&mut json)?,
             mid_block_scale_factor: json.take("mid_block_scale_factor", 1.0)?,
             downsample_padding: json.take("downsample_padding", 1)?,
@@ -100,12 +111,30 @@ impl UNetConfig {
         Ok(config)
     }
 
+    /// Pixels a side of the finest level for one of the coarsest.
+    pub fn downsampling(&self) -> usize {
+        1 << (self.levels.len() - 1)
+    }
+
+    /// Whether only multiples of [`downsampling`](Self::downsampling) lead back to the same size.
+    pub fn needs_whole_sizes(&self) -> bool {
+        let between = self.levels.len() - 1;
+        let down = self.levels.iter().take(between).any(|level| level.down.resamples_by_resnet());
+        down || self.levels.iter().skip(1).any(|level| level.up.resamples_by_resnet())
+    }
+
     /// Numbers that must divide each other.
     fn check(&self, json: &ConfigReader) -> Result<()> {
         for level in &self.levels {
             if level.channels % self.norm_num_groups != 0 {
                 let why = format!("does not divide the {} channels of a block", level.channels);
                 return Err(json.error("norm_num_groups", why));
+            }
+            let simple = BlockKind::SimpleCrossAttention;
+            let is_simple = level.down == simple || level.up == simple;
+            if is_simple && level.channels % level.heads != 0 {
+                let why = format!("does not divide the {} channels of a block", level.channels);
+                return Err(json.error("attention_head_dim", why));
             }
             if level.heads > level.channels {
                 let why = format!("more heads than the {} channels of a block", level.channels);
@@ -133,15 +162,37 @@ impl TimeConfig {
 
 fn mid_block(json: &mut ConfigReader) -> Result<MidBlock> {
     let key = "mid_block_type";
+    // Unless it has its own setting it follows the blocks, if they all have the same.
+    let blocks: OneOrMany<bool> = json.take("only_cross_attention", OneOrMany::One(false))?;
+    let own: Option<bool> = json.take("mid_block_only_cross_attention", None)?;
+    let only_cross_attention = own.unwrap_or(matches!(blocks, OneOrMany::One(true)));
     let name: Option<String> = json.take(key, Some("UNetMidBlock2DCrossAttn".to_owned()))?;
     match name.as_deref() {
         None => Ok(MidBlock::None),
         Some("UNetMidBlock2DCrossAttn") => Ok(MidBlock::CrossAttention),
-        Some("UNetMidBlock2D") => Ok(MidBlock::Plain),
-        Some(_) => {
-            Err(json
-                .error(key, "only UNetMidBlock2DCrossAttn, UNetMidBlock2D and null are supported"))
+        Some("UNetMidBlock2DSimpleCrossAttn") => {
+            Ok(MidBlock::SimpleCrossAttention { only_cross_attention })
         }
+        Some("UNetMidBlock2D") => Ok(MidBlock::Plain),
+        Some(_) => Err(json.error(
+            key,
+            "only UNetMidBlock2DCrossAttn, UNetMidBlock2DSimpleCrossAttn, UNetMidBlock2D and null \
+             are supported",
+        )),
+    }
+}
+
+/// Width of the embedding that is projected to what stands for a prompt.
+fn image_prompt(json: &mut ConfigReader) -> Result<Option<usize>> {
+    let (kind, width) = ("encoder_hid_dim_type", "encoder_hid_dim");
+    let name: Option<String> = json.take(kind, None)?;
+    match name.as_deref() {
+        None => json.only(width, json!(null)).map(|()| None),
+        Some("image_proj") => match json.take(width, None)? {
+            Some(number) if number > 0 => Ok(Some(number)),
+            _ => Err(json.error(width, "image_proj needs a number of 1 or more here")),
+        },
+        Some(_) => Err(json.error(kind, "only \"image_proj\" and null are supported")),
     }
 }
 
@@ -170,13 +221,7 @@ fn activation(
 
 /// What other kinds of U-Net have.
 fn refuse(json: &mut ConfigReader) -> Result<()> {
-    for key in [
-        "class_embed_type",
-        "cross_attention_norm",
-        "encoder_hid_dim",
-        "encoder_hid_dim_type",
-        "num_class_embeds",
-    ] {
+    for key in ["class_embed_type", "cross_attention_norm", "num_class_embeds"] {
         json.only(key, json!(null))?;
     }
     json.only("attention_type", json!("default"))?;
@@ -185,12 +230,7 @@ fn refuse(json: &mut ConfigReader) -> Result<()> {
     json.only("resnet_out_scale_factor", json!(1.0))?;
     json.only("resnet_pre_temb_non_linearity", json!(false))?;
     json.only("resnet_skip_time_act", json!(false))?;
-    json.ignore(&[
-        "addition_embed_type_num_heads",
-        "dropout",
-        "mid_block_only_cross_attention",
-        "sample_size",
-    ]);
+    json.ignore(&["addition_embed_type_num_heads", "dropout", "sample_size"]);
     Ok(())
 }
 
@@ -208,9 +248,10 @@ mod tests {
         assert_eq!((config.in_channels, config.time.width), (4, 1280));
         let channels: Vec<_> = config.levels.iter().map(|level| level.channels).collect();
         assert_eq!(channels, [320, 640, 1280, 1280]);
-        let down: Vec<_> = config.levels.iter().map(|level| level.down_attention).collect();
-        let up: Vec<_> = config.levels.iter().map(|level| level.up_attention).collect();
-        assert_eq!(down, [true, true, true, false]);
+        let down: Vec<_> = config.levels.iter().map(|level| level.down).collect();
+        let up: Vec<_> = config.levels.iter().map(|level| level.up).collect();
+        assert_eq!(down[..3], [BlockKind::CrossAttention; 3]);
+        assert_eq!(down[3], BlockKind::Plain);
         assert_eq!(up, down);
         assert_eq!(config.mid_block, MidBlock::CrossAttention);
     }
@@ -229,8 +270,9 @@ mod tests {
                 "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "sample_size": [8, 12]}"#,
         )
         .unwrap();
-        assert!(config.levels[0].up_attention && !config.levels[0].down_attention);
-        assert!(!config.levels[1].up_attention && config.levels[1].down_attention);
+        let kinds = [BlockKind::Plain, BlockKind::CrossAttention];
+        assert_eq!([config.levels[0].down, config.levels[1].down], kinds);
+        assert_eq!([config.levels[1].up, config.levels[0].up], kinds);
         assert_eq!(config.levels[1].heads, 4);
         assert_eq!(config.mid_block, MidBlock::None);
     }
@@ -244,6 +286,39 @@ mod tests {
         let right = AdditionConfig::TextTime { time_width: 256, inputs: 2816 };
         assert_eq!(config.unwrap().addition, Some(right));
         assert_eq!(read("{}").unwrap().addition, None);
+    }
+
+    #[test]
+    fn pictures_embeddings_may_stand_for_prompts() {
+        let read = |more: &str| {
+            let text = r#"{"down_block_types": ["ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"],
+                "up_block_types": ["SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"],
+                "mid_block_type": "UNetMidBlock2DSimpleCrossAttn", "attention_head_dim": 64,
+                "block_out_channels": [384, 768], "addition_embed_type": "image","#;
+            read(&format!("{text}{more}}}"))
+        };
+        let projected = r#""encoder_hid_dim_type": "image_proj", "encoder_hid_dim": 1280"#;
+        let config = read(projected).unwrap();
+        assert_eq!(config.image_prompt, Some(1280));
+        assert_eq!(config.addition, Some(AdditionConfig::Image { inputs: 1280 }));
+        assert_eq!(config.levels[1].up, BlockKind::SimpleCrossAttention);
+        assert!(config.levels[0].down.resamples_by_resnet());
+        let middle = |only| MidBlock::SimpleCrossAttention { only_cross_attention: only };
+        assert_eq!(config.mid_block, middle(false));
+        let only = |setting: &str| read(&format!("{projected}, {setting}")).unwrap().mid_block;
+        assert_eq!(only(r#""only_cross_attention": true"#), middle(true));
+        assert_eq!(only(r#""only_cross_attention": [true, true]"#), middle(false));
+        assert_eq!(only(r#""mid_block_only_cross_attention": true"#), middle(true));
+        for (more, key) in [
+            (r#""encoder_hid_dim": 1280"#, "encoder_hid_dim"),
+            (r#""encoder_hid_dim_type": "image_proj""#, "encoder_hid_dim"),
+            (r#""encoder_hid_dim_type": "text_proj""#, "encoder_hid_dim_type"),
+            (r#""encoder_hid_dim_type": null"#, "addition_embed_type"),
+        ] {
+            let error = read(more).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        assert!(read(&format!(r#"{projected}, "norm_num_groups": 5"#)).is_err());
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub fn guide(prediction: &Tensor, guidance_scale: f64, rescale: f64) -> Result<T
     if rescale > 0.0 { rescaled(&guided, cond, rescale) } else { Ok(guided) }
 }
 
+/// What a network says that predicts a variance beside the noise, [B, 2C, h, w]: the noise, and the
+/// variance as a share of its range.
+pub fn with_variance(prediction: &Tensor) -> Result<(Tensor, Tensor)> {
+    let halves = prediction.chunk(2, 1)?;
+    Ok((halves[0].contiguous()?, halves[1].contiguous()?))
+}
+
 fn rescaled(guided: &Tensor, cond: &Tensor, rescale: f64) -> Result<Tensor> {
     let ratio = (deviation(cond)? / deviation(guided)?)?;
     let matched = guided.broadcast_mul(&ratio)?;

@@ -102,7 +102,11 @@ impl Start {
 
 /// Puts the kept part of the picture back after a step, at the noise level of the next one, with
 /// the same noise each time; clean after the last step.
-fn keep<'a>(clean: Tensor, noise: Tensor, mask: Tensor) -> Result<super::pipeline::AfterStep<'a>> {
+pub(super) fn keep<'a>(
+    clean: Tensor,
+    noise: Tensor,
+    mask: Tensor,
+) -> Result<super::pipeline::AfterStep<'a>> {
     let kept = (1.0 - &mask)?;
     Ok(Box::new(move |scheduler: &dyn Scheduler, latents: Tensor, next: Option<f64>| {
         let proper = match next {

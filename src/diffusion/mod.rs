@@ -8,17 +8,20 @@ mod error;
 pub mod guidance;
 pub mod image_to_image;
 pub mod inpaint;
+pub mod kandinsky;
 pub mod latents;
 pub mod noise;
 pub mod observer;
 pub mod pipeline;
 pub mod preview;
+pub mod prior;
 pub mod schedulers;
 pub mod text_to_image;
 
 pub use error::{Error, Result};
 pub use image_to_image::{ImageToImage, image_to_image};
 pub use inpaint::{Inpaint, inpaint};
+pub use kandinsky::{KandinskyInpaint, kandinsky_inpaint};
 pub use latents::{Posterior, Source};
 pub use noise::NoiseSource;
 pub use observer::{Cancelled, Observer, StepInfo};
@@ -26,6 +29,9 @@ pub use pipeline::{
     Conditions, Decoder, Denoiser, DenoiserInput, Embedding, Prompt, Run, Sampling, decode,
 };
 pub use preview::LinearPreview;
+pub use prior::{
+    EncodedText, ImageEmbeds, Prior, PriorInput, PriorRun, PriorSettings, image_embeds,
+};
 pub use schedulers::{Scheduler, SchedulerConfig};
 pub use text_to_image::{TextToImage, text_to_image};
 

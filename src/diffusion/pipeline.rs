@@ -40,7 +40,8 @@ pub trait Denoiser {
         None
     }
 
-    /// The prediction, [B, 4, h, w].
+    /// The prediction, [B, 4, h, w]; networks that predict a variance too give it as a second half,
+    /// [B, 8, h, w].
     fn predict(&self, input: DenoiserInput<'_>) -> candle_core::Result<Tensor>;
 }
 
@@ -113,6 +114,18 @@ impl From<Tensor> for Conditions {
     /// An encoded text and nothing else.
     fn from(context: Tensor) -> Self {
         Self { context, added: AddedConditions::default() }
+    }
+}
+
+impl Conditions {
+    /// The embeddings [B, width] of pictures in place of a text, one for each entry of the batch.
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn of_picture(embeds: Tensor) -> Result<Self> {
+        let nothing = Tensor::zeros((1, 1, 1), DType::F32, embeds.device())?;
+        let added = AddedConditions { image_embeds: Some(embeds), ..AddedConditions::default() };
+        Ok(Self { context: nothing, added })
     }
 }
 
@@ -207,6 +220,7 @@ impl Run<'_> {
             let input = self.scheduler.scale_model_input(&latents)?;
             let place = (index, timesteps.len());
             let prediction = conditioning.predict(self.denoiser, &input, timestep, place)?;
+            let prediction = prediction.for_scheduler(self.scheduler)?;
             let context = StepContext { eta: sampling.eta, noise: self.noise };
             let output = self.scheduler.step(&prediction, timestep, &latents, context)?;
             latents = match &extras.after_step {
@@ -291,7 +305,8 @@ impl Conditioning {
         input: &Tensor,
         timestep: f64,
         (index, total): (usize, usize),
-    ) -> Result<Tensor> {
+    ) -> Result<Prediction> {
+        let latent_channels = input.dim(1)?;
         let mut sample = if self.guided { guidance::doubled(input)? } else { input.clone() };
         if let Some(channels) = &self.channels {
             sample = Tensor::cat(&[&sample, channels], 1)?;
@@ -306,11 +321,36 @@ impl Conditioning {
             total,
             doubled: self.guided,
         };
-        let prediction = denoiser.predict(input)?.to_dtype(DType::F32)?;
+        let output = denoiser.predict(input)?.to_dtype(DType::F32)?;
+        let (noise, variance) = match output.dim(1)? == 2 * latent_channels {
+            true => guidance::with_variance(&output).map(|(noise, share)| (noise, Some(share)))?,
+            false => (output, None),
+        };
         if !self.guided {
-            return Ok(prediction);
+            return Ok(Prediction { noise, variance });
         }
-        Ok(guidance::guide(&prediction, self.guidance_scale, self.guidance_rescale)?)
+        let noise = guidance::guide(&noise, self.guidance_scale, self.guidance_rescale)?;
+        // Guidance goes past the prompt's prediction; the variance stays what the prompt says.
+        let prompted = |share: Tensor| share.chunk(2, 0).map(|halves| halves[1].clone());
+        Ok(Prediction { noise, variance: variance.map(prompted).transpose()? })
+    }
+}
+
+/// What the network says about one noise level.
+struct Prediction {
+    /// [B, C, h, w]; or what `prediction_type` says.
+    noise: Tensor,
+    /// Of the same shape, as a share of its range.
+    variance: Option<Tensor>,
+}
+
+impl Prediction {
+    /// Variances are for schedulers that ask for them.
+    fn for_scheduler(self, scheduler: &dyn Scheduler) -> Result<Tensor> {
+        match self.variance.filter(|_| scheduler.learns_variance()) {
+            Some(variance) => Ok(Tensor::cat(&[&self.noise, &variance], 1)?),
+            None => Ok(self.noise),
+        }
     }
 }
 

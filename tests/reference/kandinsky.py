@@ -518,7 +518,6 @@ CASES = {
     "text-unguided": case("generate", guidance_scale=1.0, prior_guidance_scale=1.0, num_images_per_prompt=2),
     "text-batch-negative": case("generate", negative_prompt="", num_images_per_prompt=2, seed=7),
     "text-fixed": case("generate", scheduler_option={"variance_type": "fixed_small_log", "thresholding": False}),
-    "text-default-steps": case("generate", prior_num_inference_steps=25, num_inference_steps=3),
     "transform": case("transform"),
     # Width and height change places on the way.
     "transform-swapped": case("transform", image="wide.png", width=48, height=24),
@@ -534,7 +533,6 @@ CASES = {
         "fill", scheduler="DPMSolverMultistep", num_inference_steps=6,
         scheduler_option={"thresholding": True, "sample_max_value": 2.0},
     ),
-    "fill-lcm": case("fill", scheduler="LCM"),
     # The pipelines never scale the network's input.
     "fill-euler": case("fill", scheduler="Euler", scheduler_option={"prediction_type": "v_prediction"}),
 }
@@ -576,6 +574,15 @@ def write_units(models: Path) -> None:
         tensors[f"{name}.encoded"] = vq.encode(shown.float()).latents
         tensors[f"{name}.decoded"] = vq.decode(latents, force_not_quantize=True).sample
 
+    resized = []
+    for name, width, height in (
+        ("wide", 48, 24), ("wide", 64, 32), ("wide", 150, 20), ("wide", 75, 13), ("tall", 25, 40), ("tall", 90, 13),
+    ):
+        picture = load_image(str(FOLDER.parent / "parity" / "inputs" / f"{name}.png"))
+        shrunk = picture.resize((width, height), resample=Image.Resampling.BICUBIC, reducing_gap=1)
+        tensors[f"resized.{len(resized)}"] = torch.from_numpy(np.array(shrunk))
+        resized.append([name, width, height])
+
     loops = []
     for steps, clip, kind in ((2, 5.0, "sample"), (7, 5.0, "sample"), (25, 1.0, "epsilon"), (1000, 2.0, "sample")):
         config = PRIOR.scheduler | dict(clip_sample_range=clip, prediction_type=kind)
@@ -594,7 +601,7 @@ def write_units(models: Path) -> None:
         tensors[f"unclip.{len(loops)}"] = torch.stack(states)
         loops.append({"steps": steps, "config": config, "timesteps": timesteps if steps < 100 else []})
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, FOLDER / "units.safetensors")
-    (FOLDER / "unclip.json").write_text(json.dumps(loops, indent=1) + "\n")
+    (FOLDER / "units.json").write_text(json.dumps({"unclip": loops, "resized": resized}, indent=1) + "\n")
 
 
 def write_case(models: Path, name: str, settings: dict) -> dict:

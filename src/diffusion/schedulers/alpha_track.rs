@@ -47,6 +47,12 @@ impl AlphaTrack {
         usize::try_from(timestep).map_or(self.last, |t| self.train[t.min(self.train.len() - 1)])
     }
 
+    /// The timestep that the step from this one leads to; from the last, -1.
+    pub fn after(&self, timestep: f64) -> i64 {
+        let here = self.timesteps.iter().position(|t| *t == timestep);
+        here.and_then(|index| self.timesteps.get(index + 1)).map_or(-1, |t| *t as i64)
+    }
+
     /// Whole timesteps as the spacing asks for, falling.
     pub fn spaced(&self, spacing: Spacing, steps_offset: usize, steps: usize) -> Result<Vec<f64>> {
         let total = self.len();

@@ -36,6 +36,8 @@ pub(super) const SMALLEST_ALPHA: f32 = 1.0 / (1 << 24) as f32;
 pub(super) struct TrainSchedule {
     /// Products of (1 - beta), one for each training timestep.
     pub alphas_cumprod: Vec<f32>,
+    /// How much each timestep takes away.
+    pub betas: Vec<f32>,
     pub schedule: BetaSchedule,
 }
 
@@ -76,7 +78,7 @@ impl TrainSchedule {
         if alphas_cumprod.iter().any(|a| !(0.0..=1.0).contains(a)) {
             return Err(reader.error("beta_end", "such that every beta is between 0 and 1"));
         }
-        Ok(Self { alphas_cumprod, schedule })
+        Ok(Self { alphas_cumprod, betas, schedule })
     }
 
     /// `num_train_timesteps`.

@@ -21,7 +21,7 @@ pub enum PipelineKind {
     TextToImage,
     ImageToImage,
     Inpaint,
-    /// Stable Diffusion XL's, which take files as they are.
+    /// Those that take files as they are: Stable Diffusion XL's and Kandinsky's.
     Uncorrected,
 }
 

@@ -11,7 +11,7 @@ use super::{
     prediction::{Limit, Prediction, combined},
     spacing::Spacing,
 };
-use crate::diffusion::Result;
+use crate::diffusion::{Error, Result};
 
 /// How much noise a step adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ enum Variance {
     Small,
     /// As much as there may be.
     Large,
+    /// What the network says.
+    Learned,
+    /// A share of the way from as little to as much as there may be, which the network says.
+    LearnedRange,
 }
 
 pub(super) struct Ddpm {
@@ -42,6 +46,8 @@ impl Ddpm {
             ("fixed_small", Variance::Small),
             ("fixed_small_log", Variance::Small),
             ("fixed_large", Variance::Large),
+            ("learned", Variance::Learned),
+            ("learned_range", Variance::LearnedRange),
         ];
         Ok(Self {
             track: AlphaTrack::up_to_one(train),
@@ -53,17 +59,37 @@ impl Ddpm {
         })
     }
 
-    /// The timestep that this step leads to; before the first one, -1.
-    fn next(&self, timestep: f64) -> i64 {
-        let timesteps = self.track.timesteps();
-        let here = timesteps.iter().position(|t| *t == timestep);
-        here.and_then(|index| timesteps.get(index + 1)).map_or(-1, |t| *t as i64)
+    /// The network's prediction, and its variance where that is learned.
+    fn parts(&self, output: &Tensor, sample: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        if !self.learns_variance() {
+            return Ok((output.clone(), None));
+        }
+        if output.dim(1)? != 2 * sample.dim(1)? {
+            let text = "the scheduler's variance_type wants a variance from the network, which \
+                        predicts none; set variance_type to fixed_small";
+            return Err(Error::Invalid(text.into()));
+        }
+        let parts = output.chunk(2, 1)?;
+        Ok((parts[0].contiguous()?, Some(parts[1].contiguous()?)))
     }
+}
+
+/// Nichol and Dhariwal 2021, "Improved denoising diffusion probabilistic models", formula 15: the
+/// standard deviation at a share (-1 to 1) of the way between two variances.
+fn deviation(share: &Tensor, small: f32, large: f32) -> candle_core::Result<Tensor> {
+    let share = ((share + 1.0)? / 2.0)?;
+    let (small, large) = (f64::from(small.ln()), f64::from(large.ln()));
+    let log = ((&share * large)? + ((1.0 - &share)? * small)?)?;
+    (log * 0.5)?.exp()
 }
 
 impl Scheduler for Ddpm {
     fn class_name(&self) -> &'static str {
         Self::CLASS
+    }
+
+    fn learns_variance(&self) -> bool {
+        matches!(self.variance, Variance::Learned | Variance::LearnedRange)
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
@@ -87,23 +113,27 @@ impl Scheduler for Ddpm {
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
         let alpha = self.track.at(timestep as i64);
-        let alpha_prev = self.track.at(self.next(timestep));
+        let alpha_prev = self.track.at(self.track.after(timestep));
         let (rest, rest_prev) = (1.0 - alpha, 1.0 - alpha_prev);
         let kept = alpha / alpha_prev;
         let beta = 1.0 - kept;
-        let picture = self.prediction.picture(model_output, sample, alpha.sqrt(), rest.sqrt())?;
+        let (output, learned) = self.parts(model_output, sample)?;
+        let picture = self.prediction.picture(&output, sample, alpha.sqrt(), rest.sqrt())?;
         let picture = self.limit.apply(picture)?;
         // Formula 7.
         let (of_picture, of_sample) =
             (alpha_prev.sqrt() * beta / rest, kept.sqrt() * rest_prev / rest);
         let mut prev_sample = combined(&[(of_picture, &picture), (of_sample, sample)])?;
         if timestep > 0.0 {
-            let variance = match self.variance {
-                Variance::Small => (rest_prev / rest * beta).max(1e-20),
-                Variance::Large => beta,
-            };
+            let small = (rest_prev / rest * beta).max(1e-20);
             let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
-            prev_sample = (prev_sample + (noise * f64::from(variance.sqrt()))?)?;
+            let added = match (self.variance, learned) {
+                (Variance::Large, _) => (noise * f64::from(beta.sqrt()))?,
+                (Variance::Learned, Some(variance)) => (noise * variance.sqrt()?)?,
+                (Variance::LearnedRange, Some(share)) => (noise * deviation(&share, small, beta)?)?,
+                _ => (noise * f64::from(small.sqrt()))?,
+            };
+            prev_sample = (prev_sample + added)?;
         }
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
     }

@@ -28,13 +28,17 @@ mod sigmas;
 mod spacing;
 mod step_index;
 mod tcd;
+mod unclip;
 mod unipc_coefficients;
 mod unipc_multistep;
+mod unscaled;
 
 use candle_core::Tensor;
 
 pub use config::{PipelineKind, SchedulerConfig};
 pub use registry::{ALL, SchedulerInfo, build, find};
+pub use unclip::UnClip;
+pub use unscaled::Unscaled;
 
 use super::{NoiseSource, Result};
 
@@ -85,6 +89,12 @@ pub trait Scheduler: Send {
     /// Timesteps per sampling step: 2 for second-order samplers that evaluate twice.
     fn order(&self) -> usize {
         1
+    }
+
+    /// Whether a step wants the network's variance [B, C, h, w] after its prediction, in one tensor
+    /// [B, 2C, h, w]. Only networks that predict one have it.
+    fn learns_variance(&self) -> bool {
+        false
     }
 
     /// Lays out the timesteps for `num_inference_steps` (1 or more) and forgets any past run.

@@ -31,6 +31,12 @@ impl Prediction {
         reader.choice("prediction_type", &choices, Self::Epsilon)
     }
 
+    /// For classes that cannot do velocities.
+    pub fn read_without_velocity(reader: &mut Reader<'_>) -> Result<Self> {
+        let choices = [("epsilon", Self::Epsilon), ("sample", Self::Sample)];
+        reader.choice("prediction_type", &choices, Self::Epsilon)
+    }
+
     /// The clean picture for latents `sample = alpha * picture + sigma * noise`.
     pub fn picture(
         self,

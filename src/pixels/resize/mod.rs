@@ -2,6 +2,7 @@
 
 mod kernel;
 mod passes;
+mod reduce;
 
 use super::{Mask, Picture};
 use crate::geometry::Extent;
@@ -39,6 +40,22 @@ pub fn resize_picture(picture: &Picture, extent: Extent, filter: Filter) -> Pict
     let premultiplied = premultiply(picture.bytes());
     let mut data = passes::resample::<4>(&premultiplied, picture.extent(), extent, filter);
     unpremultiply(&mut data);
+    Picture { extent, data }
+}
+
+/// An opaque `picture` resized to `extent` as Pillow does with `reducing_gap=1`: where it shrinks
+/// to half or less, blocks of whole pixels are averaged first, and the filter does the rest.
+pub fn resize_picture_by_blocks(picture: &Picture, extent: Extent, filter: Filter) -> Picture {
+    let from = picture.extent();
+    let blocks = |from: u32, to: u32| (from.checked_div(to).unwrap_or(1)).max(1);
+    let factors = (blocks(from.width, extent.width), blocks(from.height, extent.height));
+    if factors == (1, 1) || from.is_empty() || extent.is_empty() {
+        return resize_picture(picture, extent, filter);
+    }
+    let (data, reduced) = reduce::reduce::<4>(picture.bytes(), from, factors);
+    let part = |from: u32, factor: u32| (f64::from(from) / f64::from(factor)) as f32;
+    let part = (part(from.width, factors.0), part(from.height, factors.1));
+    let data = passes::resample_part::<4>(&data, reduced, part, extent, filter);
     Picture { extent, data }
 }
 

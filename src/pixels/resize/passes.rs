@@ -10,20 +10,34 @@ use crate::geometry::Extent;
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// `source` of `C` bytes a pixel, resampled. Rows first, unless the height shrinks by more than
-/// twice what the width does (Pillow 13 changed this, and the bytes depend on it).
+/// `source` of `C` bytes a pixel, resampled.
 pub(super) fn resample<const C: usize>(
     source: &[u8],
     from: Extent,
     to: Extent,
     filter: Filter,
 ) -> Vec<u8> {
+    resample_part::<C>(source, from, (from.width as f32, from.height as f32), to, filter)
+}
+
+/// The same of the part at the top left that is `part` wide and high. Rows first, unless the
+/// height shrinks by more than twice what the width does (Pillow 13 changed this, and the bytes
+/// depend on it).
+pub(super) fn resample_part<const C: usize>(
+    source: &[u8],
+    from: Extent,
+    part: (f32, f32),
+    to: Extent,
+    filter: Filter,
+) -> Vec<u8> {
     let shrink_y = i64::from(from.height) - i64::from(to.height);
     let shrink_x = i64::from(from.width) - i64::from(to.width);
-    let across = (from.width != to.width)
-        .then(|| Kernel::new(from.width, (0.0, from.width as f32), to.width, filter));
-    let down = (from.height != to.height)
-        .then(|| Kernel::new(from.height, (0.0, from.height as f32), to.height, filter));
+    let kernel = |from: u32, part: f32, to: u32| {
+        let changes = from != to || part != to as f32;
+        changes.then(|| Kernel::new(from, (0.0, part), to, filter))
+    };
+    let across = kernel(from.width, part.0, to.width);
+    let down = kernel(from.height, part.1, to.height);
     match (across, down) {
         (None, None) => source.to_vec(),
         (Some(across), None) => horizontal::<C>(source, from.width, &across, to.width),

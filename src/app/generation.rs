@@ -141,6 +141,7 @@ impl App {
             let recommended = choice.recommended;
             self.settings.steps = recommended.steps.map_or(defaults.steps, |steps| steps as f64);
             self.settings.guidance = recommended.guidance_scale.unwrap_or(defaults.guidance);
+            self.settings.eta = recommended.eta.unwrap_or(defaults.eta);
         }
         self.settings.model = id;
     }

@@ -30,6 +30,8 @@ pub struct Settings {
     /// `None` is the model's own.
     pub scheduler: Option<String>,
     pub loras: Vec<LoraChoice>,
+    /// Noise of each step, 0 to 1, for the schedulers that heed it.
+    pub eta: f64,
     /// Gaussian radius in picture pixels.
     pub mask_blur: f64,
     pub match_edges: bool,
@@ -50,6 +52,7 @@ impl Default for Settings {
             seed: 0,
             scheduler: None,
             loras: Vec::new(),
+            eta: 0.0,
             mask_blur: 4.0,
             match_edges: true,
             fill_mode: FillMode::Original,
@@ -73,6 +76,7 @@ impl Settings {
             strength: Some(self.strength),
             scheduler: self.scheduler.clone(),
             lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
+            eta: self.eta,
             mask_blur: self.mask_blur as f32,
             match_edges: self.match_edges,
             fill_mode: self.fill_mode,

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{CatalogError, hub_cache, places, stored};
+use super::{CatalogError, FewSteps, hub_cache, places, stored};
 
 /// The lines of models that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,13 @@ pub struct ModelFolder {
     pub zero_negative: bool,
     /// What the network predicts: `epsilon`, `v_prediction` or `sample`.
     pub prediction_type: String,
+    /// How it was distilled, where it was.
+    pub few_steps: Option<FewSteps>,
     pub recommended: Recommended,
 }
 
-/// Settings that a model asks for in its `overpaint.json`; absent ones are the program's own.
+/// Settings that a model asks for in its `overpaint.json`, or that follow from how it was
+/// distilled; absent ones are the program's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default)]
 pub struct Recommended {
@@ -59,6 +62,20 @@ pub struct Recommended {
     pub guidance_scale: Option<f64>,
     /// The sampling side in pixels.
     pub size: Option<u32>,
+    /// Noise of each step, for schedulers that heed it.
+    pub eta: Option<f64>,
+}
+
+impl Recommended {
+    /// These, and where they are silent, `others`.
+    fn or(self, others: Self) -> Self {
+        Self {
+            steps: self.steps.or(others.steps),
+            guidance_scale: self.guidance_scale.or(others.guidance_scale),
+            size: self.size.or(others.size),
+            eta: self.eta.or(others.eta),
+        }
+    }
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -127,7 +144,11 @@ impl ModelFolder {
             _ if self.is_inpainting() => "made for inpainting",
             _ => "general",
         };
-        format!("{family}, {purpose}, {} px", self.native_size)
+        let steps = match (self.few_steps, self.recommended.steps) {
+            (Some(_), Some(steps)) => format!(", for {steps} steps or so"),
+            _ => String::new(),
+        };
+        format!("{family}, {purpose}, {} px{steps}", self.native_size)
     }
 
     /// The commands that it serves, and `refine` where that is what it was made for.
@@ -183,6 +204,9 @@ fn describe(
     let blocks = vae.get("block_out_channels").and_then(Value::as_array).map_or(4, Vec::len);
     let latent_size = sample_size(&unet_file, unet)?;
     let card = read_card(path)?;
+    let scheduler = scheduler(path);
+    let few_steps = FewSteps::of(unet, &scheduler);
+    let recommended = card.recommended.or(few_steps.map(FewSteps::recommended).unwrap_or_default());
     let latent_pixels = 1 << (blocks.clamp(1, 8) - 1);
     let reference_size = latent_size as u32 * latent_pixels;
     Ok(ModelFolder {
@@ -190,26 +214,35 @@ fn describe(
         name: card.name.unwrap_or_else(|| folder_name(path)),
         family,
         in_channels,
-        native_size: card.recommended.size.unwrap_or(reference_size),
+        native_size: recommended.size.unwrap_or(reference_size),
         reference_size,
         latent_pixels,
         takes_sizes,
         wants_aesthetic_scores,
         zero_negative: takes_sizes && said("force_zeros_for_empty_prompt", true),
-        prediction_type: prediction_type(path)?,
-        recommended: card.recommended,
+        prediction_type: prediction_type(path, &scheduler)?,
+        few_steps,
+        recommended,
     })
 }
 
+/// The scheduler's configuration; an unreadable one is for the run to complain about, which needs
+/// it whole. Python's numbers that JSON lacks are for the scheduler to read, too.
+fn scheduler(path: &Path) -> Map<String, Value> {
+    read_object(&scheduler_file(path)).unwrap_or_default()
+}
+
+fn scheduler_file(path: &Path) -> PathBuf {
+    path.join("scheduler/scheduler_config.json")
+}
+
 /// What the scheduler's file says, or the classes' default.
-fn prediction_type(path: &Path) -> Result<String, CatalogError> {
-    let file = path.join("scheduler/scheduler_config.json");
-    // Python's numbers that JSON lacks are for the scheduler to read; here the rest counts.
-    let Ok(scheduler) = read_object(&file) else { return Ok("epsilon".into()) };
+fn prediction_type(path: &Path, scheduler: &Map<String, Value>) -> Result<String, CatalogError> {
     match scheduler.get("prediction_type") {
         None | Some(Value::Null) => Ok("epsilon".into()),
         Some(Value::String(kind)) => Ok(kind.clone()),
         Some(other) => {
+            let file = scheduler_file(path);
             Err(broken(&file, format!("`prediction_type` is {other}, but must be text")))
         }
     }

@@ -23,12 +23,17 @@ pub fn models(cache: &Path) -> Vec<(String, PathBuf)> {
 
 /// The snapshot that `main` stands for, or any that holds a model.
 pub fn snapshot(repository: &Path) -> Option<PathBuf> {
+    snapshot_where(repository, is_model)
+}
+
+/// The same for what `is_whole` says is whole.
+pub fn snapshot_where(repository: &Path, is_whole: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let snapshots = repository.join("snapshots");
     let main = fs::read_to_string(repository.join("refs/main"))
         .ok()
         .map(|commit| snapshots.join(commit.trim()));
     let others = fs::read_dir(&snapshots).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    main.into_iter().chain(others).find(|path| is_model(path))
+    main.into_iter().chain(others).find(|path| is_whole(path))
 }
 
 #[cfg(test)]

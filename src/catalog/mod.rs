@@ -4,15 +4,19 @@
 //! [`places`]) or by the path of a folder in the layout of `diffusers`.
 
 mod detect;
+mod few_steps;
 mod hub_cache;
 pub mod loras;
 pub mod places;
 mod starter;
 mod stored;
+mod tiny;
 
 use std::path::{Path, PathBuf};
 
 pub use detect::{Family, ModelFolder, Recommended, inspect};
+pub use few_steps::FewSteps;
+pub use tiny::tiny_autoencoder;
 
 /// The id of the model that ships inside.
 pub const STARTER: &str = "starter";

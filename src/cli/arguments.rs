@@ -157,6 +157,10 @@ pub struct Settings {
     /// prompt, otherwise starter]
     #[arg(long, value_name = "ID|FOLDER")]
     pub model: Option<String>,
+    /// Another autoencoder: the folder of one (tiny ones too), a model that has one, or a tiny one's
+    /// .safetensors [default: the model's own]
+    #[arg(long, value_name = "ID|FOLDER|FILE")]
+    pub vae: Option<String>,
     /// What should be there [default: empty]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
@@ -193,7 +197,7 @@ pub struct Settings {
     /// Pictures of one batch, 1 or more [default: 1]
     #[arg(long, value_name = "N")]
     pub num_images_per_prompt: Option<usize>,
-    /// DDIM's eta, 0 to 1 [default: 0]
+    /// DDIM's eta or TCD's gamma, 0 to 1 [default: the model's recommendation, otherwise 0]
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     pub eta: Option<f64>,
     /// Layers of the text encoder to leave out at its end, 0 or more [default: none]
@@ -313,7 +317,7 @@ pub struct Outputs {
     /// A folder for a preview after each step: step-001.png ...
     #[arg(long, value_name = "FOLDER")]
     pub preview_dir: Option<PathBuf>,
-    /// How previews are made: linear, full [default: linear]
+    /// How previews are made: linear, tiny (TAESD, where it is found), full [default: linear]
     #[arg(long, value_name = "METHOD", value_parser = values::preview)]
     pub preview: Option<PreviewMethod>,
     /// The result as one line of JSON on standard output

@@ -106,11 +106,13 @@ fn recommend(request: &mut Request) -> Result<(), Failure> {
     } else if let catalog::Model::Diffusion(folder) = model {
         set(&mut request.num_inference_steps, folder.recommended.steps);
         set(&mut request.guidance_scale, folder.recommended.guidance_scale);
+        set(&mut request.eta, folder.recommended.eta);
     }
     Ok(())
 }
 
 fn apply(request: &mut Request, settings: &Settings) {
+    request.vae = settings.vae.clone().or_else(|| request.vae.take());
     set(&mut request.prompt, settings.prompt.clone());
     if settings.negative_prompt.is_some() {
         request.negative_prompt.clone_from(&settings.negative_prompt);

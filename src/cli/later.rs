@@ -11,7 +11,6 @@ const WITH_VALUE: &[&str] = &[
     "control-guidance-start",
     "control-guidance-end",
     "embedding",
-    "vae",
     "prior",
 ];
 /// Options without.

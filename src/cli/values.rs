@@ -39,7 +39,14 @@ pub fn noise(text: &str) -> Result<NoiseKind, String> {
 }
 
 pub fn preview(text: &str) -> Result<PreviewMethod, String> {
-    choice(text, &[("linear", PreviewMethod::Linear), ("full", PreviewMethod::Full)])
+    choice(
+        text,
+        &[
+            ("linear", PreviewMethod::Linear),
+            ("tiny", PreviewMethod::Tiny),
+            ("full", PreviewMethod::Full),
+        ],
+    )
 }
 
 pub fn fill_mode(text: &str) -> Result<FillMode, String> {

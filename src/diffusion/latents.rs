@@ -10,8 +10,8 @@ use super::{Error, NoiseSource, Result};
 pub struct Posterior {
     /// [B, C, h, w], f32.
     pub mean: Tensor,
-    /// Standard deviation, same shape.
-    pub std: Tensor,
+    /// Standard deviation, same shape; none where there is no doubt.
+    pub std: Option<Tensor>,
 }
 
 /// Beyond this a logarithm of a variance is noise of the network's own.
@@ -22,13 +22,20 @@ impl Posterior {
     pub fn from_moments(moments: &Tensor) -> TensorResult<Self> {
         let halves = moments.to_dtype(DType::F32)?.chunk(2, 1)?;
         let logvar = halves[1].clamp(LOGVAR_RANGE.0, LOGVAR_RANGE.1)?;
-        Ok(Self { mean: halves[0].contiguous()?, std: (logvar * 0.5)?.exp()? })
+        let std = Some((logvar * 0.5)?.exp()?);
+        Ok(Self { mean: halves[0].contiguous()?, std })
+    }
+
+    /// Of an encoder that gives the latents [B, C, h, w] themselves: nothing is drawn.
+    pub fn exactly(latents: &Tensor) -> TensorResult<Self> {
+        Ok(Self { mean: latents.to_dtype(DType::F32)?, std: None })
     }
 
     /// One draw, not yet scaled.
     pub fn sample(&self, noise: &mut dyn NoiseSource) -> TensorResult<Tensor> {
+        let Some(std) = &self.std else { return Ok(self.mean.clone()) };
         let draw = noise.randn(self.mean.shape().clone(), self.mean.device(), DType::F32)?;
-        &self.mean + (&self.std * draw)?
+        &self.mean + (std * draw)?
     }
 }
 

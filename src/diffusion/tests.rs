@@ -119,7 +119,7 @@ impl Bench {
 /// The same everywhere, with next to no spread.
 fn posterior(mean: f32) -> Posterior {
     let full = |value: f32| Tensor::full(value, (1, 4, 2, 2), &CPU).unwrap();
-    Posterior { mean: full(mean), std: full(1e-12) }
+    Posterior { mean: full(mean), std: Some(full(1e-12)) }
 }
 
 /// The right half repaints.

@@ -41,7 +41,7 @@ pub fn handed_on(
     let mask = mask(&next.pass.request, next.stage, plan, &latents)?;
     let reason = if after.is_inpainting() {
         format!("{} looks at the picture around the mask", after.name)
-    } else if !residents.share_autoencoder(before, after)? {
+    } else if !residents.share_autoencoder(next.before, next.pass)? {
         format!("{} and {} have different autoencoders", before.name, after.name)
     } else {
         return Ok((Inputs { picture: None, latents: Some(latents), mask }, None));

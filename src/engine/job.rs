@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::{
-    EngineError, Generated, Monitor, Outcome, PreviewMethod, Recorded, Recording, Request,
+    EngineError, Generated, Monitor, Outcome, Recorded, Recording, Request,
     handover::{Next, handed_on},
     models::Model,
     pass::Pass,
@@ -75,12 +75,11 @@ fn run_pass(
     monitor: &mut dyn Monitor,
 ) -> Result<(Tensor, Vec<Recorded>), EngineError> {
     model.use_loras(pass, monitor)?;
+    model.use_autoencoder(pass.vae.as_deref(), monitor)?;
     let encoded = Encoded::new(model, pass, plan.size, inputs, monitor)?;
-    let linear = match pass.preview {
-        PreviewMethod::Linear => Some(model.linear_preview(monitor)?),
-        PreviewMethod::Off | PreviewMethod::Full => None,
-    };
-    let previewer = Previewer::new(pass, plan.size, linear, model.decoder());
+    model.prepare_preview(pass.preview, monitor)?;
+    let preview = model.preview(pass.preview);
+    let previewer = preview.map(|method| Previewer::new(method, pass.preview_interval, plan.size));
     monitor.step(0, pass.num_inference_steps)?;
     let mut watcher = Watcher::new(monitor, &plan.composite, previewer, pass.record.latents);
     let latents = sample(model, pass, plan.size, &encoded, noise, &mut watcher)?;

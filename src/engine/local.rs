@@ -1,7 +1,7 @@
 //! The backend that runs on this machine: keeps one model resident and runs jobs with it.
 
 use super::{
-    Backend, EngineError, Monitor, Outcome, Request, Task, content_aware, job,
+    Backend, EngineError, Monitor, Outcome, Request, Task, autoencoder, content_aware, job,
     models::scheduler,
     pass::{Pass, diffusion_model, passes},
     plan::{ModelFacts, plan},
@@ -90,6 +90,7 @@ fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> 
     for lora in &pass.lora {
         catalog::loras::find(&lora.path).map_err(EngineError::invalid)?;
     }
+    autoencoder::Found::chosen(folder, pass.vae.as_deref())?;
     if pass.task != Task::Generate && pass.denoising_start.is_none() {
         skipped_steps(pass.num_inference_steps, pass.strength())?;
     }

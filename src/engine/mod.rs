@@ -3,6 +3,7 @@
 //!
 //! Knows neither egui nor wgpu: whoever starts it gives a wake callback.
 
+mod autoencoder;
 pub mod backend;
 mod calibration;
 pub mod compositing;

@@ -3,8 +3,14 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{
-    EngineError, Monitor, Request, Task, calibration::chart, loras::Loras, memo::Memo,
-    networks::Networks, tensors::picture_tensor,
+    EngineError, Monitor, PreviewMethod, Request, Task,
+    autoencoder::{self, Autoencoder, LatentSpace},
+    calibration::chart,
+    loras::Loras,
+    memo::Memo,
+    networks::{Networks, Part},
+    preview::Method,
+    tensors::picture_tensor,
 };
 use crate::{
     catalog::ModelFolder,
@@ -25,8 +31,14 @@ pub struct Model {
     networks: Networks,
     prompts: Memo<Text, Embedding>,
     pictures: Memo<u64, Posterior>,
+    /// What the request named in place of the model's own.
+    autoencoder: Option<String>,
+    /// Whose latents it works on.
+    latents: LatentSpace,
     linear_preview: Option<LinearPreview>,
     loras: Loras,
+    /// For previews.
+    tiny: Option<Autoencoder>,
 }
 
 /// What the text encoders read.
@@ -46,6 +58,7 @@ impl Model {
         dtype: DType,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
+        let latents = latent_space(folder)?;
         let networks = Networks::load(&folder.path, &device, dtype, monitor)?;
         Ok(Self {
             folder: folder.clone(),
@@ -53,8 +66,11 @@ impl Model {
             networks,
             prompts: Memo::new(PROMPTS_KEPT),
             pictures: Memo::new(PICTURES_KEPT),
+            autoencoder: None,
+            latents,
             linear_preview: None,
             loras: Loras::default(),
+            tiny: None,
         })
     }
 
@@ -125,27 +141,71 @@ impl Model {
         let networks = &self.networks;
         self.pictures.get_or_try(key, || {
             monitor.loading("Encoding the picture", None)?;
-            networks.encode_picture(picture)
+            networks.autoencoder.encode(picture)
         })
     }
 
-    /// From latents to colours: known for Stable Diffusion's autoencoder; for another, fitted once
-    /// to how it encodes a chart of colours.
-    pub fn linear_preview(
+    /// Takes the autoencoder that `name` stands for (`Request::vae`), or the model's own again.
+    ///
+    /// # Errors
+    /// If there is none of that name, or its latents are of another shape than the model's.
+    pub fn use_autoencoder(
         &mut self,
+        name: Option<&str>,
         monitor: &mut dyn Monitor,
-    ) -> Result<LinearPreview, EngineError> {
-        if let Some(known) = &self.linear_preview {
-            return Ok(known.clone());
+    ) -> Result<(), EngineError> {
+        if self.autoencoder.as_deref() == name {
+            return Ok(());
         }
-        let map = match self.networks.autoencoder.known_preview() {
-            Some(known) => known,
-            None => self.fitted_preview(monitor)?,
-        };
-        self.linear_preview = Some(map.clone());
-        Ok(map)
+        let found = autoencoder::Found::chosen(&self.folder, name)?;
+        let mut part = Part { folder: &self.folder.path, device: &self.device, monitor };
+        self.networks.autoencoder = found.load(&mut part)?;
+        self.autoencoder = name.map(str::to_owned);
+        self.pictures = Memo::new(PICTURES_KEPT);
+        Ok(())
     }
 
+    /// Loads or computes what a preview needs, once.
+    pub fn prepare_preview(
+        &mut self,
+        method: PreviewMethod,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), EngineError> {
+        if method == PreviewMethod::Tiny && self.tiny.is_none() {
+            let mut part = Part { folder: &self.folder.path, device: &self.device, monitor };
+            let found = self.latents.tiny_autoencoder();
+            self.tiny = found.map(|found| found.load(&mut part)).transpose()?;
+        }
+        let linear = match method {
+            PreviewMethod::Linear => true,
+            PreviewMethod::Tiny => self.tiny.is_none(),
+            PreviewMethod::Off | PreviewMethod::Full => false,
+        };
+        if linear && self.linear_preview.is_none() {
+            let map = match self.latents.linear_preview() {
+                Some(map) => map,
+                None => self.fitted_preview(monitor)?,
+            };
+            self.linear_preview = Some(map);
+        }
+        Ok(())
+    }
+
+    /// How latents are shown, once [`Self::prepare_preview`] was called; nothing for no previews.
+    pub fn preview(&self, method: PreviewMethod) -> Option<Method<'_>> {
+        let linear = || self.linear_preview.clone().map(Method::Linear);
+        match method {
+            PreviewMethod::Off => None,
+            PreviewMethod::Linear => linear(),
+            PreviewMethod::Tiny => {
+                let tiny = self.tiny.as_ref().map(|tiny| Method::Decoded(tiny));
+                tiny.or_else(linear)
+            }
+            PreviewMethod::Full => Some(Method::Decoded(self.decoder())),
+        }
+    }
+
+    /// For other autoencoders than the published ones: how this one encodes a chart of colours.
     fn fitted_preview(&mut self, monitor: &mut dyn Monitor) -> Result<LinearPreview, EngineError> {
         let (large, small) = chart(self.folder.latent_pixels);
         let tensor = |picture| picture_tensor(picture, &self.device).map_err(EngineError::failed);
@@ -171,6 +231,14 @@ pub fn timestep_at(folder: &ModelFolder, request: &Request, part: f64) -> Result
     let named = request.scheduler_options.get(KEY).or(config.values.get(KEY));
     let steps = named.and_then(serde_json::Value::as_f64).unwrap_or(1000.0);
     Ok((steps - part * steps).round_ties_even())
+}
+
+/// Whose latents a model works on, as its own autoencoder says.
+fn latent_space(folder: &ModelFolder) -> Result<LatentSpace, EngineError> {
+    Ok(match autoencoder::Found::open(&folder.path.join("vae"))? {
+        autoencoder::Found::Whole(_, config) => LatentSpace::of(&config),
+        autoencoder::Found::Tiny(..) => LatentSpace::Other,
+    })
 }
 
 /// A scheduler as the model's file and the request say.

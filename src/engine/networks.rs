@@ -6,13 +6,13 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{
     EngineError, Monitor,
+    autoencoder::{self, Autoencoder},
     text::{self, States, TextEncoders},
 };
 use crate::{
-    diffusion::{Decoder, Denoiser, DenoiserInput, LinearPreview, Posterior},
+    diffusion::{Denoiser, DenoiserInput},
     networks::{
-        AutoencoderConfig, AutoencoderKl, Conditioning, NetworkError, UNet2DConditionModel,
-        UNetConfig, Weights,
+        Conditioning, NetworkError, UNet2DConditionModel, UNetConfig, Weights,
         adapters::{self, Parts},
         unet::AdditionConfig,
     },
@@ -27,9 +27,6 @@ pub struct Networks {
 
 /// The U-Net as a denoiser.
 pub struct Unet(UNet2DConditionModel);
-
-/// The autoencoder as a decoder (and encoder).
-pub struct Autoencoder(AutoencoderKl);
 
 impl Denoiser for Unet {
     fn in_channels(&self) -> usize {
@@ -50,31 +47,6 @@ impl Denoiser for Unet {
     }
 }
 
-impl Autoencoder {
-    /// The map from latents to colours, where this is an autoencoder that one is known for.
-    pub fn known_preview(&self) -> Option<LinearPreview> {
-        let config = self.0.config();
-        if config.block_out_channels != [128, 256, 512, 512] {
-            return None;
-        }
-        match config.scaling_factor {
-            0.18215 => Some(LinearPreview::sd1()),
-            0.13025 => Some(LinearPreview::sdxl()),
-            _ => None,
-        }
-    }
-}
-
-impl Decoder for Autoencoder {
-    fn scaling_factor(&self) -> f64 {
-        self.0.config().scaling_factor
-    }
-
-    fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        self.0.decode(latents)
-    }
-}
-
 impl Networks {
     /// Loads every part, `dtype` for the U-Net; the others are small and stay in f32, in which the
     /// autoencoder cannot overflow.
@@ -88,7 +60,7 @@ impl Networks {
         // All configurations first: a wrong one should not cost the time to read weights.
         let text = text::Found::open(folder)?;
         let unet_config = UNetConfig::open(&config("unet"))?;
-        let autoencoder_config = AutoencoderConfig::open(&config("vae"))?;
+        let autoencoder = autoencoder::Found::open(&folder.join("vae"))?;
         let states = match unet_config.addition {
             Some(AdditionConfig::TextTime { .. }) => States::Penultimate,
             Some(AdditionConfig::Image { .. }) | None => States::Last,
@@ -98,11 +70,8 @@ impl Networks {
         let unet = part.load("unet", "Loading the U-Net", dtype, |weights| {
             UNet2DConditionModel::load(unet_config, weights)
         })?;
-        let autoencoder = part.load("vae", "Loading the autoencoder", DType::F32, |weights| {
-            AutoencoderKl::load(autoencoder_config, weights)
-        })?;
-        let (unet, autoencoder) = (Unet(unet), Autoencoder(autoencoder));
-        Ok(Self { text, unet, autoencoder })
+        let autoencoder = autoencoder.load(&mut part)?;
+        Ok(Self { text, unet: Unet(unet), autoencoder })
     }
 
     /// Where LoRAs act.
@@ -110,19 +79,13 @@ impl Networks {
         let unet = (adapters::Part::Unet, self.unet.0.slots());
         self.text.adaptable().chain([unet]).collect()
     }
-
-    /// The distribution of latents of a picture [1, 3, H, W] in [-1, 1].
-    pub fn encode_picture(&self, picture: &Tensor) -> Result<Posterior, EngineError> {
-        let moments = self.autoencoder.0.encode_moments(picture).map_err(EngineError::failed)?;
-        Posterior::from_moments(&moments).map_err(EngineError::failed)
-    }
 }
 
 /// Loads parts of one model.
 pub struct Part<'a> {
-    folder: &'a Path,
-    device: &'a Device,
-    monitor: &'a mut dyn Monitor,
+    pub folder: &'a Path,
+    pub device: &'a Device,
+    pub monitor: &'a mut dyn Monitor,
 }
 
 impl Part<'_> {
@@ -134,10 +97,21 @@ impl Part<'_> {
         dtype: DType,
         make: impl FnOnce(&Weights<'_>) -> Result<T, NetworkError>,
     ) -> Result<T, EngineError> {
+        self.load_from(&self.folder.join(name), what, dtype, make)
+    }
+
+    /// Loads what is in the folder, or the file, at `path`.
+    pub fn load_from<T>(
+        &mut self,
+        path: &Path,
+        what: &str,
+        dtype: DType,
+        make: impl FnOnce(&Weights<'_>) -> Result<T, NetworkError>,
+    ) -> Result<T, EngineError> {
         let monitor = &mut *self.monitor;
         monitor.loading(what, Some(0.0))?;
         let mut shown = 0;
-        let weights = Weights::open(&self.folder.join(name), dtype, self.device, |read| {
+        let weights = Weights::open(path, dtype, self.device, |read| {
             // In hundredths: a network has a thousand tensors.
             let hundredths = read.done * 100 / read.total.max(1);
             let news = hundredths > shown;

@@ -2,10 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{
-    PreviewMethod, Request,
-    tensors::{picture_from_rgb, pictures},
-};
+use super::tensors::{picture_from_rgb, pictures};
 use crate::{
     diffusion::{Decoder, LinearPreview, StepInfo, decode},
     geometry::Extent,
@@ -22,25 +19,16 @@ pub struct Previewer<'a> {
     size: Extent,
 }
 
-enum Method<'a> {
+/// How latents become a picture.
+pub enum Method<'a> {
     Linear(LinearPreview),
-    Full(&'a dyn Decoder),
+    Decoded(&'a dyn Decoder),
 }
 
 impl<'a> Previewer<'a> {
-    /// `size` is the sampling size; `linear` is there when the request asks for it.
-    pub fn new(
-        request: &Request,
-        size: Extent,
-        linear: Option<LinearPreview>,
-        decoder: &'a dyn Decoder,
-    ) -> Option<Self> {
-        let method = match request.preview {
-            PreviewMethod::Off => return None,
-            PreviewMethod::Linear => Method::Linear(linear?),
-            PreviewMethod::Full => Method::Full(decoder),
-        };
-        Some(Self { method, interval: request.preview_interval.max(1), size })
+    /// `size` is the sampling size; a preview every `interval` steps.
+    pub fn new(method: Method<'a>, interval: usize, size: Extent) -> Self {
+        Self { method, interval: interval.max(1), size }
     }
 
     /// The first picture of the batch at the sampling size, if this step is to be shown.
@@ -51,7 +39,7 @@ impl<'a> Previewer<'a> {
         let latents = info.predicted_x0.unwrap_or(info.latents).narrow(0, 0, 1)?;
         match &self.method {
             Method::Linear(map) => linear(map, &latents, self.size),
-            Method::Full(decoder) => full(*decoder, &latents),
+            Method::Decoded(decoder) => decoded(*decoder, &latents),
         }
     }
 }
@@ -64,7 +52,7 @@ fn linear(map: &LinearPreview, latents: &Tensor, size: Extent) -> Result<Option<
     Ok(picture.map(|picture| resize_picture(&picture, size, Filter::Bilinear)))
 }
 
-fn full(decoder: &dyn Decoder, latents: &Tensor) -> Result<Option<Picture>> {
-    let decoded = decode(decoder, latents).map_err(candle_core::Error::wrap)?;
-    Ok(pictures(&decoded)?.into_iter().next())
+fn decoded(decoder: &dyn Decoder, latents: &Tensor) -> Result<Option<Picture>> {
+    let picture = decode(decoder, latents).map_err(candle_core::Error::wrap)?;
+    Ok(pictures(&picture)?.into_iter().next())
 }

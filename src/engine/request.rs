@@ -149,6 +149,9 @@ pub enum PreviewMethod {
     /// A linear map from latents to colours: nearly free, soft.
     #[default]
     Linear,
+    /// A tiny autoencoder (TAESD) where this machine has one for the model's latents; otherwise as
+    /// [`Self::Linear`].
+    Tiny,
     /// The whole autoencoder: exact, and as costly as the final decode.
     Full,
 }
@@ -175,6 +178,9 @@ pub struct Request {
     pub task: Task,
     /// A catalogue id, a diffusers-layout folder, or `content-aware`.
     pub model: String,
+    /// Another autoencoder than the model's: the folder of an `AutoencoderKL` or `AutoencoderTiny`,
+    /// a model that has one, or a tiny autoencoder's `.safetensors`.
+    pub vae: Option<String>,
     pub image: Option<ImageSource<Picture>>,
     pub mask: Option<ImageSource<Mask>>,
     pub prompt: String,
@@ -211,7 +217,7 @@ pub struct Request {
     /// Sampling height in pixels, a multiple of 8. `None`: as the reference chooses.
     pub height: Option<u32>,
     pub num_images_per_prompt: usize,
-    /// DDIM's eta, 0 to 1.
+    /// DDIM's eta or TCD's gamma, 0 to 1.
     pub eta: f64,
     /// Layers of the text encoder to leave out at its end.
     pub clip_skip: Option<usize>,
@@ -256,6 +262,7 @@ impl Default for Request {
         Self {
             task: Task::Fill,
             model: String::new(),
+            vae: None,
             image: None,
             mask: None,
             prompt: String::new(),

@@ -8,8 +8,9 @@ use std::{
 
 use candle_core::DType;
 
-use super::{Device, EngineError, Monitor, device, memo::Memo, models::Model, pass::Pass};
-use crate::{catalog::ModelFolder, networks::AutoencoderConfig};
+use super::{
+    Device, EngineError, Monitor, autoencoder::Found, device, memo::Memo, models::Model, pass::Pass,
+};
 
 /// How many comparisons of autoencoders are remembered.
 const COMPARISONS_KEPT: usize = 16;
@@ -66,15 +67,12 @@ impl Residents {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn share_autoencoder(
-        &mut self,
-        one: &ModelFolder,
-        other: &ModelFolder,
-    ) -> Result<bool, EngineError> {
-        if one.path == other.path {
-            return Ok(true);
+    pub fn share_autoencoder(&mut self, one: &Pass, other: &Pass) -> Result<bool, EngineError> {
+        // A chain that names another autoencoder names it for every pass.
+        if one.request.vae.is_some() || one.folder.path == other.folder.path {
+            return Ok(one.request.vae == other.request.vae);
         }
-        let (one, other) = (one.path.join("vae"), other.path.join("vae"));
+        let (one, other) = (one.folder.path.join("vae"), other.folder.path.join("vae"));
         self.comparisons.get_or_try((one.clone(), other.clone()), || same(&one, &other))
     }
 }
@@ -84,8 +82,7 @@ fn same(one: &Path, other: &Path) -> Result<bool, EngineError> {
     if resolved(one) == resolved(other) {
         return Ok(true);
     }
-    let config = |folder: &Path| AutoencoderConfig::open(&folder.join("config.json"));
-    if config(one)? != config(other)? {
+    if !Found::open(one)?.is_set_like(&Found::open(other)?) {
         return Ok(false);
     }
     let (ours, theirs) = (weights(one)?, weights(other)?);

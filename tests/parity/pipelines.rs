@@ -36,10 +36,12 @@ struct Cases {
 
 /// The folders of cases: Stable Diffusion 1 with everything about settings, then 2 and XL.
 const SETS: [&str; 2] = ["parity", "families"];
+/// The tables of cases.
+const TABLES: [&str; 3] = ["cases.json", "few-steps.json", "tiny.json"];
 
 /// Every case that the reference left.
 pub fn cases() -> Vec<Case> {
-    cases_of("cases.json")
+    TABLES.iter().flat_map(|table| cases_of(table)).collect()
 }
 
 /// The cases of a table, in every folder that has it.
@@ -74,7 +76,7 @@ pub fn request(case: &Case) -> Result<Request, String> {
             other => other.replace('-', "_"),
         };
         let value = match option.as_str() {
-            "model" => json!(case.set.join("models").join(text(value)?)),
+            "model" | "vae" => json!(case.set.join("models").join(text(value)?)),
             "image" | "mask" => {
                 json!({ "file": fixtures::root().join("inputs").join(text(value)?) })
             }

@@ -63,10 +63,42 @@ const ADDED: [(&str, &str, Change); 13] = [
     ("refined-fill4", "strength", |r| r.chain[0].strength = Some(0.45)),
 ];
 
+/// Settings that only some schedulers heed: each with a case of one that does.
+const SETTINGS: [(&str, &str, Change); 9] = [
+    ("few-tcd-4", "eta", |request| request.eta = 0.35),
+    ("few-tcd-4", "original-steps", |request| {
+        option(request, "original_inference_steps", json!(40))
+    }),
+    ("few-lcm-4", "original-steps", |request| {
+        option(request, "original_inference_steps", json!(40))
+    }),
+    ("few-lcm-2", "embedded-guidance", |request| request.guidance_scale += 0.5),
+    ("few-turbo-2", "spacing", |request| option(request, "timestep_spacing", json!("leading"))),
+    ("few-turbo-ancestral", "class", |request| request.scheduler = Some("Euler".into())),
+    ("few-deis-fill", "solver-order", |request| option(request, "solver_order", json!(1))),
+    ("few-singlestep", "algorithm", |request| {
+        option(request, "algorithm_type", json!("dpmsolver++"))
+    }),
+    ("few-singlestep", "sigmas", |request| option(request, "use_karras_sigmas", json!(false))),
+];
+
+fn option(request: &mut Request, key: &str, value: serde_json::Value) {
+    request.scheduler_options.insert(key.into(), value);
+}
+
 pub fn trials() -> Vec<Trial> {
     let all = cases();
     let find = |name: &str| all.iter().find(|case| case.name == name).cloned();
     let mut trials = Vec::new();
+    for (name, what, change) in SETTINGS.into_iter().chain(ADDED) {
+        trials.extend(find(name).map(|case| {
+            exact(format!("sensitivity::{name}-{what}"), move || {
+                let mut changed = request(&case)?;
+                change(&mut changed);
+                must_differ(&case, changed)
+            })
+        }));
+    }
     for case in CASES.iter().filter_map(|name| find(name)) {
         for (what, change) in CHANGES {
             let case = case.clone();
@@ -85,14 +117,6 @@ pub fn trials() -> Vec<Trial> {
                 with_other_weight(&case, part)
             }));
         }
-    }
-    for (name, what, change) in ADDED {
-        let Some(case) = find(name) else { continue };
-        trials.push(exact(format!("sensitivity::{name}-{what}"), move || {
-            let mut changed = request(&case)?;
-            change(&mut changed);
-            must_differ(&case, changed)
-        }));
     }
     trials
 }

@@ -202,6 +202,16 @@ fn scheduler(ui: &mut Ui, settings: &mut Settings) {
             .labelled_by(label)
             .on_hover_text("How the noise is taken away, step by step.");
     });
+    let chosen = settings.scheduler.as_deref().and_then(schedulers::find);
+    if chosen.is_some_and(|info| info.heeds_eta()) {
+        widgets::slider(
+            ui,
+            "Eta",
+            "Noise that each step adds: 0 leads straight to one picture, 1 keeps it lively.",
+            &mut settings.eta,
+            Scale::new(0.0..=1.0, 2, 0.05),
+        );
+    }
 }
 
 fn fill_mode(ui: &mut Ui, settings: &mut Settings) {
@@ -233,6 +243,7 @@ fn preview(ui: &mut Ui, settings: &mut Settings) {
         let text = |method| match method {
             PreviewMethod::Off => "Off",
             PreviewMethod::Linear => "Fast",
+            PreviewMethod::Tiny => "Sharper",
             PreviewMethod::Full => "Exact (slow)",
         };
         let combo = ComboBox::from_id_salt("preview")
@@ -240,14 +251,17 @@ fn preview(ui: &mut Ui, settings: &mut Settings) {
             .selected_text(text(settings.preview));
         combo
             .show_ui(ui, |ui| {
-                for method in [PreviewMethod::Off, PreviewMethod::Linear, PreviewMethod::Full] {
+                use PreviewMethod::{Full, Linear, Off, Tiny};
+                for method in [Off, Linear, Tiny, Full] {
                     ui.selectable_value(&mut settings.preview, method, text(method));
                 }
             })
             .response
             .labelled_by(label)
             .on_hover_text(
-                "How the picture is shown while it forms. Exact decodes it at every step.",
+                "How the picture is shown while it forms. Sharper takes a tiny autoencoder (TAESD) from the \
+                 models folder or the hub's cache, and is Fast where there is none. Exact decodes the \
+                 picture at every step.",
             );
     });
 }

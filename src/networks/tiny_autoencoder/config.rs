@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::networks::{Result, config::ConfigReader, layers::Activation};
 
 /// Everything about a tiny autoencoder but its weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TinyAutoencoderConfig {
     /// Of the picture, 3.
     pub in_channels: usize,

@@ -8,6 +8,7 @@
 //! | [`pixels`] | picture and mask buffers: decode, resize, blur, blend, content-aware fill |
 //! | [`document`] | the picture being edited: tiles, mask, tools, patches, history |
 //! | [`render`] | wgpu: tile textures, shaders, readback |
+//! | [`prompt`] | prompts: their syntax, weights, wildcards, and chunks of tokens |
 //! | [`networks`] | candle modules: tensors in, tensors out |
 //! | [`diffusion`] | schedulers, noise, guidance, latent preview, the denoising loop |
 //! | [`catalog`] | which models exist, and where |
@@ -24,6 +25,7 @@
 //! geometry, pixels <- document <- render <- app
 //! geometry, pixels <- networks <- diffusion <- engine <- { app, cli }
 //! hub <- catalog <- engine   document <- engine
+//! prompt <- { networks, diffusion, engine }
 //! ```
 
 pub mod app;
@@ -36,4 +38,5 @@ pub mod geometry;
 pub mod hub;
 pub mod networks;
 pub mod pixels;
+pub mod prompt;
 pub mod render;

@@ -11,7 +11,7 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use overpaint::networks::{
     AddedConditions, AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel,
-    ClipTokenizer, Conditioning, Residuals, UNet2DConditionModel, UNetConfig, Weights,
+    ClipTokenizer, Conditioning, Reading, Residuals, UNet2DConditionModel, UNetConfig, Weights,
 };
 use serde_json::Value;
 
@@ -175,7 +175,8 @@ fn unusual_settings_are_heeded() {
     assert_close("one level, decoded", &vae.decode(number("latents")).unwrap(), number("decoded"));
     let texts = [vec![28, 3, 7, 29, 29, 29], vec![28, 1, 29, 5, 29, 0]];
     for name in ["text-old-end", "text-new-end"] {
-        let output = text_encoder(&unusual().join(name)).forward(&texts).unwrap();
+        let output =
+            text_encoder(&unusual().join(name)).forward(&texts, Reading::default()).unwrap();
         assert_close(name, &output.last_hidden_state, &numbers[&format!("{name}.last")]);
         assert_close(name, &output.pooled, &numbers[&format!("{name}.pooled")]);
     }
@@ -229,7 +230,7 @@ fn projected_texts_are_the_reference_s() {
     let (folder, numbers) = conditions();
     let encoder = text_encoder(&folder.join("text_encoder_2"));
     let texts = [vec![682, 3, 7, 683, 0, 0], vec![682, 1, 9, 5, 2, 683]];
-    let output = encoder.forward(&texts).unwrap();
+    let output = encoder.forward(&texts, Reading::default()).unwrap();
     let states = &output.hidden_states;
     assert_eq!(states.len(), 4);
     assert_close("before the last layer", &states[2], &numbers["text_before_last"]);

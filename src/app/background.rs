@@ -7,8 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::prompt_counts::ReaderKey;
 use crate::{
+    catalog,
     document::Snapshot,
+    engine::{
+        PromptReader, Request,
+        prompts::{FoundEmbedding, found_embeddings},
+    },
     pixels::{
         Mask, Picture,
         codec::{self, TextEntry},
@@ -22,6 +28,7 @@ pub enum Purpose {
     Save,
     ModelFolder,
     LoraFolder,
+    EmbeddingFolder,
 }
 
 /// An answer.
@@ -36,6 +43,10 @@ pub enum Done {
     Read { path: PathBuf, picture: Result<Picture, String>, mask: Option<Result<Mask, String>> },
     /// A picture was written as it was at `revision` of the document.
     Written { path: PathBuf, result: Result<(), String>, revision: u64 },
+    /// The words of a model were opened, to count prompts.
+    PromptReader { key: ReaderKey, reader: Result<Box<PromptReader>, String> },
+    /// The folders of embeddings were looked through.
+    Embeddings(Vec<FoundEmbedding>),
 }
 
 /// Starts background work and collects the answers.
@@ -96,6 +107,26 @@ impl Background {
         });
     }
 
+    /// Opens what counts the prompts of `request`.
+    pub fn open_prompt_reader(&self, key: ReaderKey, request: Request) {
+        self.spawn("prompt reader", move || {
+            let reader = match catalog::find(&request.model).map_err(|e| e.to_string()) {
+                Ok(catalog::Model::Diffusion(folder)) => {
+                    let reader = PromptReader::open(&folder, &request);
+                    reader.map(Box::new).map_err(|e| e.to_string())
+                }
+                Ok(catalog::Model::ContentAware) => return None,
+                Err(why) => Err(why),
+            };
+            Some(Done::PromptReader { key, reader })
+        });
+    }
+
+    /// Looks through the folders of embeddings.
+    pub fn find_embeddings(&self) {
+        self.spawn("embedding finder", || Some(Done::Embeddings(found_embeddings())));
+    }
+
     fn spawn(&self, name: &str, work: impl FnOnce() -> Option<Done> + Send + 'static) {
         let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -132,5 +163,6 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
         }
         Purpose::ModelFolder => dialog.set_title("A model in the diffusers layout").pick_folder(),
         Purpose::LoraFolder => dialog.set_title("A folder of LoRAs").pick_folder(),
+        Purpose::EmbeddingFolder => dialog.set_title("A folder of embeddings").pick_folder(),
     }
 }

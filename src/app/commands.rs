@@ -52,6 +52,9 @@ pub enum Command {
     ChooseLoraFolder,
     AddLoraFolder(PathBuf),
     FindLoras,
+    ChooseEmbeddingFolder,
+    AddEmbeddingFolder(PathBuf),
+    FindEmbeddings,
     UseLora(PathBuf),
     // the window
     ToggleHelp,

@@ -39,6 +39,11 @@ impl App {
                 Done::Chosen(Purpose::LoraFolder, path) => {
                     self.commands.push(Command::AddLoraFolder(path));
                 }
+                Done::Chosen(Purpose::EmbeddingFolder, path) => {
+                    self.commands.push(Command::AddEmbeddingFolder(path));
+                }
+                Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
+                Done::Embeddings(found) => self.settings.embeddings.found = found,
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),
                 Done::Dismissed(_) => {}
                 Done::NoDialog(purpose) => {

@@ -142,6 +142,7 @@ impl App {
             self.settings.steps = recommended.steps.map_or(defaults.steps, |steps| steps as f64);
             self.settings.guidance = recommended.guidance_scale.unwrap_or(defaults.guidance);
             self.settings.eta = recommended.eta.unwrap_or(defaults.eta);
+            self.settings.embeddings.shape = choice.text;
         }
         self.settings.model = id;
     }

@@ -99,6 +99,7 @@ impl Guard {
             Purpose::Save => "Save the picture",
             Purpose::ModelFolder => "Use a model folder",
             Purpose::LoraFolder => "Add a folder of LoRAs",
+            Purpose::EmbeddingFolder => "Add a folder of embeddings",
         };
         let mut decided = None;
         egui::Window::new(title)
@@ -129,6 +130,9 @@ impl Guard {
             (Some(true), Purpose::ModelFolder) => commands.push(Command::UseModel(path)),
             (Some(true), Purpose::LoraFolder) => {
                 commands.push(Command::AddLoraFolder(path.into()));
+            }
+            (Some(true), Purpose::EmbeddingFolder) => {
+                commands.push(Command::AddEmbeddingFolder(path.into()));
             }
         }
     }

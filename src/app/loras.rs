@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::App;
-use crate::{catalog::loras, engine::LoraUse};
+use crate::{catalog::LORAS, engine::LoraUse};
 
 /// A LoRA file, and how the next run uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ impl LoraChoice {
 /// lies in no folder stays while it is on.
 pub fn choices(known: &[LoraChoice]) -> Vec<LoraChoice> {
     let mut choices: Vec<_> =
-        loras::list().into_iter().map(|file| LoraChoice::new(file.name, file.path)).collect();
+        LORAS.list().into_iter().map(|file| LoraChoice::new(file.name, file.path)).collect();
     for old in known {
         match choices.iter_mut().find(|choice| choice.path == old.path) {
             Some(choice) => choice.clone_from(old),
@@ -49,7 +49,7 @@ impl App {
 
     /// Looks into another folder from now on.
     pub(super) fn add_lora_folder(&mut self, folder: &Path) {
-        match loras::add_folder(folder) {
+        match LORAS.add_folder(folder) {
             Ok(()) => self.find_loras(),
             Err(why) => self.complain(format!("the LoRA folder is not remembered: {why}")),
         }

@@ -6,6 +6,7 @@
 mod background;
 mod canvas;
 mod commands;
+mod embeddings;
 mod execute;
 mod files;
 mod generation;
@@ -16,6 +17,7 @@ mod launch;
 mod loras;
 mod models;
 mod panels;
+mod prompt_counts;
 mod settings;
 mod shell;
 mod shortcuts;

@@ -1,6 +1,9 @@
 //! The models that the panel offers.
 
-use crate::catalog::{self, Model, Recommended};
+use crate::{
+    catalog::{self, Model, Recommended},
+    engine::prompts::TextShape,
+};
 
 /// A model, as the panel shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +15,7 @@ pub struct ModelChoice {
     /// Whether it samples at all: the content-aware fill reads no prompt.
     pub diffuses: bool,
     pub recommended: Recommended,
+    pub text: TextShape,
 }
 
 /// Every model on this machine that can run.
@@ -24,6 +28,7 @@ pub fn choices() -> Vec<ModelChoice> {
             about: entry.about,
             diffuses: model != Model::ContentAware,
             recommended: recommended(&model),
+            text: text_shape(&model),
         })
     };
     catalog::list().into_iter().filter_map(choice).collect()
@@ -45,7 +50,15 @@ pub fn choice_of_folder(path: &str) -> Result<ModelChoice, String> {
         about,
         diffuses: model != Model::ContentAware,
         recommended: recommended(&model),
+        text: text_shape(&model),
     })
+}
+
+fn text_shape(model: &Model) -> TextShape {
+    match model {
+        Model::Diffusion(folder) => TextShape::of(folder),
+        Model::ContentAware => TextShape::default(),
+    }
 }
 
 fn recommended(model: &Model) -> Recommended {

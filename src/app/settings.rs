@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::loras::LoraChoice;
-use crate::engine::{FillMode, NoiseKind, PreviewMethod, Request, Task};
+use super::{embeddings::Embeddings, loras::LoraChoice};
+use crate::engine::{FillMode, NoiseKind, PreviewMethod, PromptSyntax, Request, Task};
 
 /// Where the next seed comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub struct Settings {
     pub model: String,
     pub prompt: String,
     pub negative_prompt: String,
+    /// For the second text encoder, where the model has two; empty is as the first.
+    pub prompt_2: String,
+    pub negative_prompt_2: String,
+    pub prompt_syntax: PromptSyntax,
+    /// Whether all of long prompts is read.
+    pub long_prompts: bool,
+    /// Layers of the text encoders to leave out.
+    pub clip_skip: f64,
+    pub embeddings: Embeddings,
     /// 0 to 1.
     pub strength: f64,
     /// 1 is off.
@@ -45,6 +54,12 @@ impl Default for Settings {
             model: String::new(),
             prompt: String::new(),
             negative_prompt: String::new(),
+            prompt_2: String::new(),
+            negative_prompt_2: String::new(),
+            prompt_syntax: PromptSyntax::A1111,
+            long_prompts: false,
+            clip_skip: 0.0,
+            embeddings: Embeddings::default(),
             strength: 1.0,
             guidance: 7.0,
             steps: 20.0,
@@ -64,12 +79,21 @@ impl Default for Settings {
 impl Settings {
     /// The request of these settings, without pictures.
     pub fn request(&self) -> Request {
-        let negative = self.negative_prompt.trim();
+        let named = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let pair = self.embeddings.shape.is_pair();
+        let texts = [&self.prompt, &self.negative_prompt, &self.prompt_2, &self.negative_prompt_2];
+        let clip_skip = self.clip_skip.round() as usize;
         Request {
             task: Task::Fill,
             model: self.model.clone(),
             prompt: self.prompt.trim().to_owned(),
-            negative_prompt: (!negative.is_empty()).then(|| negative.to_owned()),
+            negative_prompt: named(&self.negative_prompt),
+            prompt_2: named(&self.prompt_2).filter(|_| pair),
+            negative_prompt_2: named(&self.negative_prompt_2).filter(|_| pair),
+            prompt_syntax: Some(self.prompt_syntax),
+            long_prompts: self.long_prompts,
+            clip_skip: (clip_skip > 0).then_some(clip_skip),
+            embeddings: self.embeddings.wanted(&texts.map(String::as_str)),
             seed: (self.seed_choice == SeedChoice::Fixed).then_some(self.seed),
             num_inference_steps: self.steps.round().max(1.0) as usize,
             guidance_scale: self.guidance,

@@ -18,6 +18,7 @@ use super::{
         tool_options::{self, BrushSettings},
         tools::{self, ToolsView},
     },
+    prompt_counts::PromptCounts,
     settings::{Notice, Overlay, Settings},
     shortcuts, theme,
 };
@@ -44,6 +45,7 @@ pub struct App {
     pub(super) models: Vec<ModelChoice>,
     pub(super) engine: Engine,
     pub(super) jobs: Jobs,
+    pub(super) prompt_counts: PromptCounts,
     pub(super) background: Background,
     pub(super) notices: Vec<Notice>,
     pub(super) guard: Guard,
@@ -84,6 +86,7 @@ impl App {
             models,
             engine,
             jobs: Jobs::default(),
+            prompt_counts: PromptCounts::default(),
             background: Background::new(cc.egui_ctx.clone()),
             notices: Vec::new(),
             guard: Guard::default(),
@@ -96,6 +99,7 @@ impl App {
             device: crate::engine::device_name(crate::engine::Device::Auto),
         };
         app.apply_options(options);
+        app.find_embeddings();
         app
     }
 
@@ -205,6 +209,7 @@ impl App {
             overlay: &mut self.overlay,
             models: &self.models,
             jobs: &self.jobs,
+            prompt_counts: &self.prompt_counts,
             has_document: self.document.is_some(),
             has_staged: self.document.as_ref().is_some_and(|d| d.staged().is_some()),
         };
@@ -293,6 +298,7 @@ impl eframe::App for App {
         for command in self.commands.drain() {
             self.execute(ctx, command);
         }
+        self.count_prompts();
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {

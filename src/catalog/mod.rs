@@ -6,8 +6,8 @@
 mod detect;
 mod few_steps;
 mod hub_cache;
-pub mod loras;
 pub mod places;
+mod shelf;
 mod starter;
 mod stored;
 mod tiny;
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::FewSteps;
+pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
 pub use tiny::tiny_autoencoder;
 
 /// The id of the model that ships inside.
@@ -38,10 +39,10 @@ pub enum CatalogError {
     #[error("{path}: {reason}")]
     Broken { path: PathBuf, reason: String },
     #[error(
-        "no LoRA `{name}`: it is neither a file here nor the name of one in {folders}. Name a \
-         .safetensors file, or put its folder into OVERPAINT_LORAS"
+        "no {kind} `{name}`: it is neither a file here nor the name of one in {folders}. Name a \
+         .safetensors file, or put its folder into {variable}"
     )]
-    NoLora { name: String, folders: String },
+    NoFile { kind: &'static str, name: String, folders: String, variable: &'static str },
     /// The starter model could not be unpacked.
     #[error("the starter model could not be unpacked to {path}: {reason}")]
     Unpack { path: PathBuf, reason: String },

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values;
 use crate::{
-    engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod},
+    engine::{
+        Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
+    },
     geometry::Extent,
 };
 
@@ -213,9 +215,19 @@ pub struct Settings {
     /// Whose random numbers: torch (as on the CPU), philox (as on CUDA) [default: torch]
     #[arg(long, value_name = "KIND", value_parser = values::noise)]
     pub noise: Option<NoiseKind>,
-    /// How prompts are written; only plain so far [default: plain]
+    /// How prompts are written: plain (every character means itself), a1111 ((x:1.3), [x], BREAK),
+    /// compel (x++, (a b)1.3, ("a", "b").and()). But for plain, {a|b} is a choice by the seed
+    /// [default: a1111, with --exact plain, where braces are text in any case]
     #[arg(long, value_name = "SYNTAX", value_parser = values::prompt_syntax)]
-    pub prompt_syntax: Option<()>,
+    pub prompt_syntax: Option<PromptSyntax>,
+    /// Read all of long prompts, in rows of 75 tokens; otherwise their rest is cut
+    #[arg(long)]
+    pub long_prompts: bool,
+    /// A textual inversion as a .safetensors file, or the name of one in the folders of embeddings;
+    /// TOKEN stands for it in prompts [default: the word in the file, otherwise the file's name]. May
+    /// be given several times
+    #[arg(long, value_name = "FILE[:TOKEN]", value_parser = values::embedding)]
+    pub embedding: Vec<EmbeddingUse>,
 }
 
 /// What Stable Diffusion XL reads besides.

@@ -117,6 +117,11 @@ fn apply(request: &mut Request, settings: &Settings) {
     if settings.negative_prompt.is_some() {
         request.negative_prompt.clone_from(&settings.negative_prompt);
     }
+    request.prompt_syntax = settings.prompt_syntax.or(request.prompt_syntax);
+    request.long_prompts |= settings.long_prompts;
+    if !settings.embedding.is_empty() {
+        request.embeddings.clone_from(&settings.embedding);
+    }
     if settings.scheduler.is_some() {
         request.scheduler.clone_from(&settings.scheduler);
     }

@@ -10,7 +10,6 @@ const WITH_VALUE: &[&str] = &[
     "controlnet-conditioning-scale",
     "control-guidance-start",
     "control-guidance-end",
-    "embedding",
     "prior",
 ];
 /// Options without.

@@ -9,6 +9,7 @@ mod files;
 mod later;
 mod models;
 mod progress;
+mod prompts;
 mod run;
 pub mod threads;
 mod values;

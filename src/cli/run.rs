@@ -16,6 +16,7 @@ use super::{
     build::Run,
     files::{numbered, save_npy, save_trace},
     progress::Bar,
+    prompts::{self, Prompts},
     threads,
 };
 use crate::{
@@ -35,9 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Runs a request and writes what it asks for.
 pub fn run(run: Run) -> Result<(), Failure> {
     threads::use_threads(run.threads);
-    let result = prepared(&run).and_then(|(request, original)| {
+    let result = prepared(&run).and_then(|Prepared { request, original, prompts }| {
+        prompts.warn(run.outputs.quiet);
         let outcome = execute(&run, request)?;
-        write(&run, &outcome, original.as_deref())
+        write(&run, &outcome, original.as_deref(), &prompts)
     });
     match result {
         Ok(report) => {
@@ -55,10 +57,18 @@ pub fn run(run: Run) -> Result<(), Failure> {
     }
 }
 
+/// What is there before the run.
+struct Prepared {
+    request: Request,
+    original: Option<Arc<Picture>>,
+    prompts: Prompts,
+}
+
 /// Everything that can be refused is refused here; pictures are read once.
-fn prepared(run: &Run) -> Result<(Request, Option<Arc<Picture>>), Failure> {
-    preflight(&run.request).map_err(Failure::bad)?;
-    let mut request = run.request.clone();
+fn prepared(run: &Run) -> Result<Prepared, Failure> {
+    let model = preflight(&run.request).map_err(Failure::bad)?;
+    let mut request = run.request.clone().with_seed().map_err(Failure::failed)?;
+    let prompts = prompts::read(&model, &request)?;
     let mut original = None;
     if let Some(ImageSource::File(path)) = &request.image {
         let picture = Arc::new(load_picture(path).map_err(Failure::bad)?);
@@ -73,7 +83,7 @@ fn prepared(run: &Run) -> Result<(Request, Option<Arc<Picture>>), Failure> {
         std::fs::create_dir_all(folder)
             .map_err(|error| Failure::Bad(format!("{}: {error}", folder.display())))?;
     }
-    Ok((request, original))
+    Ok(Prepared { request, original, prompts })
 }
 
 fn execute(run: &Run, request: Request) -> Result<Arc<Outcome>, Failure> {
@@ -155,6 +165,7 @@ fn write(
     run: &Run,
     outcome: &Outcome,
     original: Option<&Picture>,
+    prompts: &Prompts,
 ) -> Result<serde_json::Value, Failure> {
     let names = numbered(&run.output, outcome.images.len());
     let mut sizes = Vec::new();
@@ -184,6 +195,7 @@ fn write(
         "sizes": sizes.iter().map(|size| [size.width, size.height]).collect::<Vec<_>>(),
         "bounds": outcome.images.iter().map(|image| image.bounds).collect::<Vec<_>>(),
         "notes": outcome.notes,
+        "prompts": prompts.json(),
         "request": settings,
     }))
 }

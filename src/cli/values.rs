@@ -1,9 +1,13 @@
 //! Values of options, from text.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::{
-    engine::{Device, Dtype, FillMode, LoraUse, NoiseKind, PreviewMethod},
+    engine::{
+        Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
+    },
     geometry::Extent,
 };
 
@@ -63,12 +67,30 @@ pub fn lora(text: &str) -> Result<LoraUse, String> {
     Ok(LoraUse { path: path.into(), scale })
 }
 
-pub fn prompt_syntax(text: &str) -> Result<(), String> {
-    match text {
-        "plain" => Ok(()),
-        "a1111" | "compel" => Err("is not supported yet; only plain is".into()),
-        _ => Err("must be plain (a1111 and compel are not supported yet)".into()),
+pub fn prompt_syntax(text: &str) -> Result<PromptSyntax, String> {
+    let choices = [
+        ("plain", PromptSyntax::Plain),
+        ("a1111", PromptSyntax::A1111),
+        ("compel", PromptSyntax::Compel),
+    ];
+    choice(text, &choices)
+}
+
+/// `FILE[:TOKEN]`; the token begins behind `.safetensors:`, or behind the last colon where what
+/// stands before it is a file.
+pub fn embedding(text: &str) -> Result<EmbeddingUse, String> {
+    const ENDING: &str = ".safetensors";
+    let marked = text.find(".safetensors:").map(|at| at + ENDING.len());
+    let is_file = |at: &usize| Path::new(&text[..*at]).is_file();
+    let colon = marked.or_else(|| text.rfind(':').filter(is_file));
+    let (path, token) = match colon {
+        Some(at) => (&text[..at], Some(text[at + 1..].to_owned())),
+        None => (text, None),
+    };
+    if path.is_empty() || token.as_deref() == Some("") {
+        return Err("must be FILE or FILE:TOKEN, as in moss.safetensors:<moss>".into());
     }
+    Ok(EmbeddingUse { path: path.into(), token })
 }
 
 /// `WIDTHxHEIGHT` in pixels.
@@ -150,6 +172,20 @@ mod tests {
         for wrong in ["96", "96x", "0x64", "a,b"] {
             assert!(extent(wrong).is_err() && offset(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_embedding_may_have_a_token() {
+        let parts = |text| {
+            embedding(text).map(|e| (e.path.display().to_string(), e.token.unwrap_or_default()))
+        };
+        let expected = |path: &str, token: &str| Ok((path.to_owned(), token.to_owned()));
+        assert_eq!(parts("a.safetensors"), expected("a.safetensors", ""));
+        assert_eq!(parts("C:\\a.safetensors:<a:b>"), expected("C:\\a.safetensors", "<a:b>"));
+        assert_eq!(parts("C:\\a.pt"), expected("C:\\a.pt", ""));
+        assert!(parts("a.safetensors:").is_err());
+        assert_eq!(prompt_syntax("Compel"), Ok(PromptSyntax::Compel));
+        assert!(prompt_syntax("comfy").unwrap_err().contains("plain, a1111, compel"));
     }
 
     #[test]

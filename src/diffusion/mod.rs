@@ -17,6 +17,7 @@ pub mod preview;
 pub mod prior;
 pub mod schedulers;
 pub mod text_to_image;
+pub mod weighting;
 
 pub use error::{Error, Result};
 pub use image_to_image::{ImageToImage, image_to_image};

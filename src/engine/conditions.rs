@@ -2,12 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::{
-    EngineError, Monitor, Request,
-    models::{Model, Text},
-};
+use super::{EngineError, Monitor, Request, models::Model, prompts};
 use crate::{
-    diffusion::{Conditions, Embedding, Prompt, guidance::is_guided},
+    diffusion::{Conditions, Embedding, Prompt},
     geometry::Extent,
     networks::AddedConditions,
 };
@@ -19,26 +16,7 @@ pub fn prompt(
     size: Extent,
     monitor: &mut dyn Monitor,
 ) -> Result<Prompt, EngineError> {
-    let second = |second: &Option<String>, first: &str| match second.as_deref() {
-        None | Some("") => first.to_owned(),
-        Some(second) => second.to_owned(),
-    };
-    let text = Text {
-        text: request.prompt.clone(),
-        second: second(&request.prompt_2, &request.prompt),
-        clip_skip: request.clip_skip,
-    };
-    let cond = model.text(&text, monitor)?;
-    let uncond = if !is_guided(request.guidance_scale) {
-        None
-    } else if request.negative_prompt.is_none() && model.folder().zero_negative {
-        Some(nothing(&cond).map_err(EngineError::failed)?)
-    } else {
-        let negative = request.negative_prompt.clone().unwrap_or_default();
-        let second = second(&request.negative_prompt_2, &negative);
-        // The reference skips no layers for the negative prompt.
-        Some(model.text(&Text { text: negative, second, clip_skip: None }, monitor)?)
-    };
+    let (cond, uncond) = prompts::encode(model, request, monitor)?;
     let folder = model.folder();
     if !folder.takes_sizes {
         let plain = |embedding: Embedding| Conditions::from(embedding.hidden);
@@ -56,10 +34,4 @@ pub fn prompt(
     };
     let uncond = uncond.map(|embedding| told(embedding, numbers.negative)).transpose()?;
     Ok(Prompt { cond: told(cond, numbers.positive)?, uncond })
-}
-
-/// The embedding of no prompt at all, for models trained with zeros in its place.
-fn nothing(like: &Embedding) -> candle_core::Result<Embedding> {
-    let pooled = like.pooled.as_ref().map(Tensor::zeros_like).transpose()?;
-    Ok(Embedding { hidden: like.hidden.zeros_like()?, pooled })
 }

@@ -26,11 +26,8 @@ impl Backend for LocalBackend {
         monitor: &mut dyn Monitor,
     ) -> Result<Outcome, EngineError> {
         let model = preflight(request)?;
-        let seed = match request.seed {
-            Some(seed) => seed,
-            None => random_seed()?,
-        };
-        let request = &Request { seed: Some(seed), ..request.clone() };
+        let request = &request.clone().with_seed()?;
+        let seed = request.seed.unwrap_or_default();
         match model {
             catalog::Model::ContentAware => content_aware::run(request, seed, monitor),
             catalog::Model::Diffusion(folder) => {
@@ -88,7 +85,10 @@ fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> 
     }
     scheduler(folder, pass)?;
     for lora in &pass.lora {
-        catalog::loras::find(&lora.path).map_err(EngineError::invalid)?;
+        catalog::LORAS.find(&lora.path).map_err(EngineError::invalid)?;
+    }
+    for embedding in &pass.embeddings {
+        catalog::EMBEDDINGS.find(&embedding.path).map_err(EngineError::invalid)?;
     }
     autoencoder::Found::chosen(folder, pass.vae.as_deref())?;
     if pass.task != Task::Generate && pass.denoising_start.is_none() {
@@ -97,7 +97,16 @@ fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> 
     Ok(())
 }
 
-fn random_seed() -> Result<u64, EngineError> {
-    // 32 bits: short enough to read out and to type again.
-    getrandom::u32().map(u64::from).map_err(EngineError::failed)
+impl Request {
+    /// The same with a seed: the one it has, or one that is drawn.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn with_seed(mut self) -> Result<Self, EngineError> {
+        if self.seed.is_none() {
+            // 32 bits: short enough to read out and to type again.
+            self.seed = Some(getrandom::u32().map(u64::from).map_err(EngineError::failed)?);
+        }
+        Ok(self)
+    }
 }

@@ -94,7 +94,7 @@ impl Loras {
 
 impl Version {
     fn of(named: &Path, rule: AlphaRule) -> Result<Self, EngineError> {
-        let path = catalog::loras::find(named).map_err(EngineError::invalid)?;
+        let path = catalog::LORAS.find(named).map_err(EngineError::invalid)?;
         let file = fs::metadata(&path)
             .map_err(|error| EngineError::invalid(format!("{}: {error}", path.display())))?;
         Ok(Self { path, length: file.len(), modified: file.modified().ok(), rule })

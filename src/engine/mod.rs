@@ -15,6 +15,7 @@ pub mod event;
 mod fill;
 mod generate;
 mod handover;
+mod inversions;
 mod job;
 mod local;
 mod loras;
@@ -27,6 +28,7 @@ mod pass;
 mod plan;
 mod preview;
 mod preview_slot;
+pub mod prompts;
 mod queue;
 mod reporter;
 pub mod request;
@@ -49,11 +51,14 @@ pub use event::{
 pub use local::{diffusion_backend, preflight};
 pub use micro_conditions::MicroConditions;
 pub use preview_slot::PreviewSlot;
+pub use prompts::PromptReader;
 pub use queue::CancelToken;
 pub use reporter::Wake;
 pub use request::{
-    Deferred, Device, Dtype, FillMode, ImageSource, LoraUse, NoiseKind, PreviewMethod, Record,
-    Request, Task,
+    Deferred, Device, Dtype, EmbeddingUse, FillMode, ImageSource, LoraUse, NoiseKind,
+    PreviewMethod, Record, Request, Task,
 };
 pub use stage::Stage;
 pub use thread::{Engine, SubmitError};
+
+pub use crate::prompt::Syntax as PromptSyntax;

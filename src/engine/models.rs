@@ -6,11 +6,13 @@ use super::{
     EngineError, Monitor, PreviewMethod, Request, Task,
     autoencoder::{self, Autoencoder, LatentSpace},
     calibration::chart,
+    inversions::Inversions,
     loras::Loras,
     memo::Memo,
     networks::{Networks, Part},
     preview::Method,
     tensors::picture_tensor,
+    text::Text,
 };
 use crate::{
     catalog::ModelFolder,
@@ -37,17 +39,9 @@ pub struct Model {
     latents: LatentSpace,
     linear_preview: Option<LinearPreview>,
     loras: Loras,
+    inversions: Inversions,
     /// For previews.
     tiny: Option<Autoencoder>,
-}
-
-/// What the text encoders read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Text {
-    pub text: String,
-    /// For the second encoder, where there are two.
-    pub second: String,
-    pub clip_skip: Option<usize>,
 }
 
 impl Model {
@@ -70,6 +64,7 @@ impl Model {
             latents,
             linear_preview: None,
             loras: Loras::default(),
+            inversions: Inversions::default(),
             tiny: None,
         })
     }
@@ -126,9 +121,16 @@ impl Model {
         let encoders = &self.networks.text;
         self.prompts.get_or_try(text.clone(), || {
             monitor.loading("Reading the prompt", None)?;
-            let tokens = encoders.tokens(&text.text, &text.second)?;
-            encoders.encode(&tokens, text.clip_skip)
+            encoders.encode(text)
         })
+    }
+
+    /// Takes the request's words of textual inversion, and no others.
+    pub fn use_embeddings(&mut self, request: &Request) -> Result<(), EngineError> {
+        if self.inversions.teach(&mut self.networks.text, request)? {
+            self.prompts.clear();
+        }
+        Ok(())
     }
 
     /// What the autoencoder says about a picture [1, 3, H, W] in [-1, 1].

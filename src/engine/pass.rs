@@ -1,7 +1,10 @@
 //! The passes of a run, each with the model that runs it.
 
-use super::{EngineError, Request, Task};
-use crate::catalog::{self, ModelFolder};
+use super::{EmbeddingUse, EngineError, Request, Task, prompts::TextShape};
+use crate::{
+    catalog::{self, EMBEDDINGS, ModelFolder},
+    networks::TextualInversion,
+};
 
 /// One pass.
 pub struct Pass {
@@ -22,10 +25,21 @@ const XL_TRANSFORM_STRENGTH: f64 = 0.3;
 pub fn passes(first: &ModelFolder, request: &Request) -> Result<Vec<Pass>, EngineError> {
     let pass = |(index, mut request): (usize, Request)| {
         let folder = if index == 0 { first.clone() } else { diffusion_model(&request.model)? };
+        if folder != *first {
+            request.embeddings.retain(|embedding| is_readable(embedding, &folder));
+        }
         request.strength.get_or_insert(default_strength(&request, &folder));
         Ok(Pass { request, folder })
     };
     request.passes().into_iter().enumerate().map(pass).collect()
+}
+
+/// Whether a model of a chain can read an embedding that was named for the first one. A file that
+/// cannot be opened is kept, to be refused with the reason.
+fn is_readable(embedding: &EmbeddingUse, folder: &ModelFolder) -> bool {
+    let Ok(path) = EMBEDDINGS.find(&embedding.path) else { return true };
+    let opened = TextualInversion::open(&path, None);
+    opened.map_or(true, |inversion| TextShape::of(folder).fits(&inversion))
 }
 
 fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {

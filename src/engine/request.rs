@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MicroConditions, Stage};
+use super::{MicroConditions, PromptSyntax, Stage};
 use crate::{
     document::{MaskTiles, PictureTiles},
     geometry::Extent,
@@ -141,6 +141,17 @@ pub enum NoiseKind {
     Philox,
 }
 
+/// Vectors for a word of one's own, and the word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddingUse {
+    /// A safetensors file, or the name of one in the folders of `catalog::EMBEDDINGS`.
+    pub path: PathBuf,
+    /// The word that stands for it in prompts; `None`: the one in the file, or the file's name.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
 /// How the picture that forms is shown between steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -160,7 +171,7 @@ pub enum PreviewMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoraUse {
-    /// A safetensors file, or the name of one in the folders of `catalog::loras`.
+    /// A safetensors file, or the name of one in the folders of `catalog::LORAS`.
     pub path: PathBuf,
     /// Times what the file itself says; 1 is as it was trained, 0 is without, -100 to 100.
     #[serde(default = "full_scale")]
@@ -189,6 +200,12 @@ pub struct Request {
     pub prompt_2: Option<String>,
     /// For the second text encoder. `None` or empty: the first negative prompt.
     pub negative_prompt_2: Option<String>,
+    /// How prompts are written. `None`: AUTOMATIC1111's way, in exact mode plain.
+    pub prompt_syntax: Option<PromptSyntax>,
+    /// Whether all of a long prompt is read, in rows of 75 tokens; otherwise its rest is cut.
+    pub long_prompts: bool,
+    /// Words of one's own in prompts (textual inversion).
+    pub embeddings: Vec<EmbeddingUse>,
     /// What Stable Diffusion XL is told about sizes and quality.
     pub micro_conditions: MicroConditions,
     /// 64-bit seed of the noise; `None` draws one, and the outcome says which.
@@ -269,6 +286,9 @@ impl Default for Request {
             negative_prompt: None,
             prompt_2: None,
             negative_prompt_2: None,
+            prompt_syntax: None,
+            long_prompts: false,
+            embeddings: Vec::new(),
             micro_conditions: MicroConditions::default(),
             seed: None,
             num_inference_steps: 20,
@@ -306,6 +326,12 @@ impl Request {
     /// The strength that applies when none was named: 1 for fill, 0.8 for transform.
     pub fn strength(&self) -> f64 {
         self.strength.unwrap_or(if self.task == Task::Transform { 0.8 } else { 1.0 })
+    }
+
+    /// How prompts are read: as named, otherwise AUTOMATIC1111's way, in exact mode plain.
+    pub fn syntax(&self) -> PromptSyntax {
+        let default = if self.exact { PromptSyntax::Plain } else { PromptSyntax::A1111 };
+        self.prompt_syntax.unwrap_or(default)
     }
 
     /// The sampling size, where it was named.

@@ -1,17 +1,30 @@
 //! The text encoders of a model, one or two, and what they make of texts together.
 
-use std::path::Path;
+use std::{cell::RefCell, path::Path};
 
 use candle_core::{D, DType, Tensor};
 
 use super::{EngineError, networks::Part};
 use crate::{
-    diffusion::Embedding,
-    networks::{ClipTextConfig, ClipTextModel, ClipTokenizer, adapters},
+    diffusion::{
+        self, Embedding,
+        weighting::{self, RowEncoder},
+    },
+    networks::{
+        ClipTextConfig, ClipTextModel, ClipTokenizer, NetworkError, Reading, TextualInversion,
+        adapters,
+    },
+    prompt::{
+        Count, Prompt, Syntax,
+        chunks::{Frame, LongText, Token},
+    },
 };
 
 /// The folders of an encoder and its tokenizer, in the order in which their states are joined.
 const PARTS: [(&str, &str); 2] = [("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")];
+
+/// What LoRA files call them.
+const ADAPTED: [adapters::Part; 2] = [adapters::Part::TextEncoder, adapters::Part::TextEncoder2];
 
 /// Which states the U-Net was trained with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +35,17 @@ pub enum States {
     Penultimate,
 }
 
-/// A text in the form that one encoder reads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tokens {
-    /// Ids with start, end and padding, each chunk as long as the encoder reads at once; the
-    /// states of several are joined along the tokens.
-    pub chunks: Vec<Vec<u32>>,
+/// What the text encoders read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    pub text: String,
+    /// For the second encoder, where there are two.
+    pub second: String,
+    pub syntax: Syntax,
+    /// Whether all of a long text is read.
+    pub long: bool,
+    /// Layers more to leave out at the end.
+    pub clip_skip: Option<usize>,
 }
 
 /// See the module.
@@ -37,22 +55,26 @@ pub struct TextEncoders {
 }
 
 struct TextEncoder {
-    part: adapters::Part,
+    /// Which of [`PARTS`] it is.
+    place: usize,
     tokenizer: ClipTokenizer,
     network: ClipTextModel,
+    words: Option<Words>,
 }
 
-/// What LoRA files call the encoder in this folder.
-fn adapted(folder: &str) -> adapters::Part {
-    match folder {
-        "text_encoder_2" => adapters::Part::TextEncoder2,
-        _ => adapters::Part::TextEncoder,
-    }
+/// Words of textual inversion.
+struct Words {
+    /// Knows them.
+    tokenizer: ClipTokenizer,
+    /// The id of the first vector.
+    first: u32,
+    /// [n, width].
+    vectors: Tensor,
 }
 
 /// The encoders of a model, known but not loaded.
 pub struct Found {
-    encoders: Vec<(&'static str, ClipTextConfig, ClipTokenizer)>,
+    encoders: Vec<(usize, ClipTextConfig, ClipTokenizer)>,
 }
 
 impl Found {
@@ -62,11 +84,11 @@ impl Found {
     /// If there is none, or one that is not understood.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         let mut encoders = Vec::new();
-        for (encoder, tokenizer) in PARTS {
+        for (place, (encoder, tokenizer)) in PARTS.into_iter().enumerate() {
             let config = folder.join(encoder).join("config.json");
             if config.exists() {
                 let config = ClipTextConfig::open(&config)?;
-                encoders.push((encoder, config, ClipTokenizer::open(&folder.join(tokenizer))?));
+                encoders.push((place, config, ClipTokenizer::open(&folder.join(tokenizer))?));
             }
         }
         if encoders.is_empty() {
@@ -79,89 +101,253 @@ impl Found {
     /// Loads them, in f32: they are small.
     pub fn load(self, states: States, part: &mut Part<'_>) -> Result<TextEncoders, EngineError> {
         let mut encoders = Vec::new();
-        for (name, config, tokenizer) in self.encoders {
-            let network = part.load(name, "Loading the text encoder", DType::F32, |weights| {
-                ClipTextModel::load(config, weights)
-            })?;
-            encoders.push(TextEncoder { part: adapted(name), tokenizer, network });
+        for (place, config, tokenizer) in self.encoders {
+            let network =
+                part.load(PARTS[place].0, "Loading the text encoder", DType::F32, |weights| {
+                    ClipTextModel::load(config, weights)
+                })?;
+            encoders.push(TextEncoder { place, tokenizer, network, words: None });
         }
         Ok(TextEncoders { encoders, states })
     }
 }
 
+/// The widths of a model's text encoders by their places, as far as they are there.
+pub fn widths(folder: &Path) -> [Option<usize>; 2] {
+    PARTS.map(|(encoder, _)| {
+        let config = ClipTextConfig::open(&folder.join(encoder).join("config.json"));
+        config.ok().map(|config| config.hidden_size)
+    })
+}
+
 impl TextEncoders {
     /// Where LoRAs act.
     pub fn adaptable(&self) -> impl Iterator<Item = (adapters::Part, &adapters::Slots)> {
-        self.encoders.iter().map(|encoder| (encoder.part, encoder.network.slots()))
+        self.encoders.iter().map(|encoder| (ADAPTED[encoder.place], encoder.network.slots()))
     }
 
-    /// The tokens of a text for the first encoder, and of another for the second. Where there is
-    /// one encoder only, it reads the first.
-    pub fn tokens(&self, text: &str, second: &str) -> Result<Vec<Tokens>, EngineError> {
-        let texts = [text, second];
-        let read = |(encoder, text): (&TextEncoder, &str)| {
-            Ok(Tokens { chunks: vec![encoder.tokenizer.encode(text)?] })
-        };
-        self.encoders.iter().zip(texts).map(read).collect()
-    }
-
-    /// What the encoders say, each about its own tokens; their states lie side by side, and the
-    /// last one's pooled text stands for the whole. `clip_skip` leaves out as many layers more.
+    /// Takes these words of textual inversion in place of those it knew; `verbatim` as in
+    /// [`ClipTokenizer::with_words`].
     ///
     /// # Errors
-    /// If tokens do not fit the encoders, or there are not as many layers to skip.
-    pub fn encode(
-        &self,
-        tokens: &[Tokens],
-        clip_skip: Option<usize>,
-    ) -> Result<Embedding, EngineError> {
-        let mut states = Vec::new();
-        let mut pooled = None;
-        for (encoder, tokens) in self.encoders.iter().zip(tokens) {
-            let mut chunks = Vec::new();
-            for (index, ids) in tokens.chunks.iter().enumerate() {
-                let (state, whole) = encoder.read(ids, self.states, clip_skip)?;
-                chunks.push(state);
-                if index == 0 {
-                    pooled = whole;
-                }
+    /// If one does not fit the encoders, or is in their vocabulary.
+    pub fn learn(
+        &mut self,
+        inversions: &[TextualInversion],
+        verbatim: bool,
+    ) -> Result<(), EngineError> {
+        for encoder in &mut self.encoders {
+            encoder.words = None;
+        }
+        for inversion in inversions {
+            let fits = |encoder: &TextEncoder| inversion.count(encoder.place) > 0;
+            if !self.encoders.iter().any(fits) {
+                return Err(EngineError::invalid(format!(
+                    "{}: this embedding has nothing for the model's text encoder: it was made for \
+                     another family of models",
+                    inversion.file().display()
+                )));
             }
-            states.push(Tensor::cat(&chunks, 1).map_err(EngineError::invalid)?);
+        }
+        for encoder in &mut self.encoders {
+            encoder.words = encoder.words(inversions, verbatim)?;
+        }
+        Ok(())
+    }
+
+    /// What the encoders say, each about its own text; their states lie side by side, and the
+    /// last one's pooled text stands for the whole.
+    ///
+    /// # Errors
+    /// If a text cannot be read, or there are not as many layers to skip.
+    pub fn encode(&self, text: &Text) -> Result<Embedding, EngineError> {
+        let texts = [&text.text, &text.second];
+        let readers = self.readers(text.clip_skip);
+        let mut states = Vec::new();
+        for (reader, words) in readers.iter().zip(texts) {
+            let prompt = text.syntax.parse(words).map_err(EngineError::invalid)?;
+            states.push(weighting::embed(reader, &prompt, text.syntax, text.long)?);
+        }
+        let mut tokens = 0;
+        for states in &states {
+            tokens = tokens.max(states.dim(1).map_err(EngineError::failed)?);
+        }
+        for (reader, states) in readers.iter().zip(&mut states) {
+            *states = weighting::padded(reader, states, tokens)?;
         }
         let hidden = Tensor::cat(&states, D::Minus1).map_err(EngineError::invalid)?;
+        let pooled = match (self.states, readers.iter().zip(texts).last()) {
+            (States::Penultimate, Some((reader, words))) => reader.pooled(words, text)?,
+            _ => None,
+        };
         Ok(Embedding { hidden, pooled })
+    }
+
+    fn readers(&self, clip_skip: Option<usize>) -> Vec<Reader<'_>> {
+        let reader = |encoder| Reader {
+            encoder,
+            states: self.states,
+            clip_skip: clip_skip.unwrap_or(0),
+            kept: RefCell::default(),
+        };
+        self.encoders.iter().map(reader).collect()
     }
 }
 
 impl TextEncoder {
-    /// The states [1, tokens, width] of one chunk and its pooled text, where that is used.
+    fn words(
+        &self,
+        inversions: &[TextualInversion],
+        verbatim: bool,
+    ) -> Result<Option<Words>, EngineError> {
+        let width = self.network.config().hidden_size;
+        let (mut words, mut vectors) = (Vec::new(), Vec::new());
+        for inversion in inversions {
+            if let Some(rows) = inversion.vectors(self.place, width)? {
+                words.push((inversion.token(), rows.dim(0).map_err(EngineError::failed)?));
+                vectors.push(rows);
+            }
+        }
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let (tokenizer, first) = self.tokenizer.with_words(&words, verbatim)?;
+        let vectors = Tensor::cat(&vectors, 0).and_then(|v| v.to_dtype(self.network.dtype()));
+        let vectors = vectors.and_then(|v| v.to_device(self.network.device()));
+        Ok(Some(Words { tokenizer, first, vectors: vectors.map_err(EngineError::failed)? }))
+    }
+}
+
+/// The words that a model's first text encoder reads, without the encoder.
+pub struct Vocabulary {
+    tokenizer: ClipTokenizer,
+}
+
+impl Vocabulary {
+    /// Of the model in `folder`, with words of textual inversion; `verbatim` as in
+    /// [`ClipTokenizer::with_words`].
+    ///
+    /// # Errors
+    /// If there is no tokenizer that is understood, or it has one of the words already.
+    pub fn open(
+        folder: &Path,
+        inversions: &[TextualInversion],
+        verbatim: bool,
+    ) -> Result<Self, EngineError> {
+        let is_there = |place: &usize| folder.join(PARTS[*place].0).is_dir();
+        let place = (0..PARTS.len()).find(is_there).unwrap_or(0);
+        let plain = ClipTokenizer::open(&folder.join(PARTS[place].1))?;
+        let words = inversions.iter().map(|inversion| (inversion.token(), inversion.count(place)));
+        let words: Vec<_> = words.filter(|(_, count)| *count > 0).collect();
+        let tokenizer =
+            if words.is_empty() { plain } else { plain.with_words(&words, verbatim)?.0 };
+        Ok(Self { tokenizer })
+    }
+
+    /// How much of a prompt is read.
+    pub fn count(&self, prompt: &Prompt, long: LongText) -> Result<Count, EngineError> {
+        let tokens = |text: &str| self.tokenizer.tokens(text);
+        Ok(Count::of(prompt, &self.tokenizer.frame(), long, tokens)?)
+    }
+}
+
+/// One encoder, reading rows of one text.
+struct Reader<'a> {
+    encoder: &'a TextEncoder,
+    states: States,
+    clip_skip: usize,
+    /// What was read already: weights need some rows several times.
+    kept: RefCell<Vec<Row>>,
+}
+
+struct Row {
+    ids: Vec<u32>,
+    seen: Option<Vec<bool>>,
+    states: Tensor,
+    pooled: Option<Tensor>,
+}
+
+impl Reader<'_> {
+    fn tokenizer(&self) -> &ClipTokenizer {
+        let words = self.encoder.words.as_ref();
+        words.map_or(&self.encoder.tokenizer, |words| &words.tokenizer)
+    }
+
+    /// The text as a whole: with AUTOMATIC1111's syntax its first row, otherwise as much as a row
+    /// holds of what was typed, without any weights. Compel reads it as it is, marks and all.
+    fn pooled(&self, words: &str, text: &Text) -> Result<Option<Tensor>, EngineError> {
+        let ids = match text.syntax {
+            Syntax::A1111 => {
+                let prompt = text.syntax.parse(words).map_err(EngineError::invalid)?;
+                weighting::first_row(self, &prompt, text.syntax, text.long)?
+            }
+            Syntax::Plain | Syntax::Compel => self.tokenizer().encode(words)?,
+        };
+        Ok(self.read(&ids, None)?.1)
+    }
+
+    /// The states [1, tokens, width] of one row and its pooled text, where that is used.
     fn read(
         &self,
         ids: &[u32],
-        states: States,
-        clip_skip: Option<usize>,
-    ) -> Result<(Tensor, Option<Tensor>), EngineError> {
-        let ids = [ids.to_vec()];
-        match states {
-            States::Last => {
-                let state = self.network.encode(&ids, clip_skip).map_err(EngineError::invalid)?;
-                Ok((state, None))
-            }
-            States::Penultimate => {
-                let mut output = self.network.forward(&ids).map_err(EngineError::invalid)?;
-                let skipped = clip_skip.unwrap_or(0).saturating_add(2);
-                let count = output.hidden_states.len();
-                let Some(index) = count.checked_sub(skipped) else {
-                    let text = format!(
-                        "clip skip is {}, but the text encoder has {} layers, of which the last is \
-                         always left out",
-                        clip_skip.unwrap_or(0),
-                        count - 1
-                    );
-                    return Err(EngineError::invalid(text));
-                };
-                Ok((output.hidden_states.swap_remove(index), output.text_embeds))
-            }
+        seen: Option<&[bool]>,
+    ) -> diffusion::Result<(Tensor, Option<Tensor>)> {
+        let is_same = |row: &&Row| row.ids == ids && row.seen.as_deref() == seen;
+        if let Some(row) = self.kept.borrow().iter().find(is_same) {
+            return Ok((row.states.clone(), row.pooled.clone()));
         }
+        let (states, pooled) = self.compute(ids, seen)?;
+        self.kept.borrow_mut().push(Row {
+            ids: ids.to_vec(),
+            seen: seen.map(<[bool]>::to_vec),
+            states: states.clone(),
+            pooled: pooled.clone(),
+        });
+        Ok((states, pooled))
+    }
+
+    fn compute(
+        &self,
+        ids: &[u32],
+        seen: Option<&[bool]>,
+    ) -> diffusion::Result<(Tensor, Option<Tensor>)> {
+        let network = &self.encoder.network;
+        let invalid = |why: candle_core::Error| diffusion::Error::Invalid(why.to_string());
+        let words = self.encoder.words.as_ref();
+        let reading = Reading { seen, added: words.map(|words| (words.first, &words.vectors)) };
+        let mut output = network.forward(&[ids.to_vec()], reading).map_err(invalid)?;
+        let always = match self.states {
+            States::Last => 0,
+            States::Penultimate => 1,
+        };
+        let layers = output.hidden_states.len() - 1;
+        let Some(index) = layers.checked_sub(always).and_then(|n| n.checked_sub(self.clip_skip))
+        else {
+            return Err(diffusion::Error::Invalid(format!(
+                "clip skip is {}, but the text encoder has only {} layers to skip",
+                self.clip_skip,
+                layers - always
+            )));
+        };
+        let states = output.hidden_states.swap_remove(index);
+        match self.states {
+            States::Last => Ok((network.normalized(&states)?, None)),
+            States::Penultimate => Ok((states, output.text_embeds)),
+        }
+    }
+}
+
+impl RowEncoder for Reader<'_> {
+    fn frame(&self) -> Frame {
+        self.tokenizer().frame()
+    }
+
+    fn tokens(&self, text: &str) -> diffusion::Result<Vec<Token>> {
+        let invalid = |why: NetworkError| diffusion::Error::Invalid(why.to_string());
+        self.tokenizer().tokens(text).map_err(invalid)
+    }
+
+    fn encode(&self, ids: &[u32], seen: Option<&[bool]>) -> diffusion::Result<Tensor> {
+        Ok(self.read(ids, seen)?.0)
     }
 }

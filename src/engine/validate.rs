@@ -31,6 +31,7 @@ impl Request {
 
     /// Ranges of numbers.
     fn check_settings(&self) -> Result<(), EngineError> {
+        self.check_prompts()?;
         at_least_one("number of steps", self.num_inference_steps)?;
         at_least_one("number of images", self.num_images_per_prompt)?;
         at_least_one("preview interval", self.preview_interval)?;
@@ -79,6 +80,15 @@ impl Request {
         }
         if self.task != Task::Fill && self.mask.is_some() {
             return invalid("a mask belongs to fill; leave it out here");
+        }
+        Ok(())
+    }
+
+    /// What can be said about prompts before their wildcards are resolved.
+    fn check_prompts(&self) -> Result<(), EngineError> {
+        let texts = self.texts();
+        for text in [&texts.prompt, &texts.prompt_2, &texts.negative, &texts.negative_2] {
+            self.syntax().parse(text).map_err(EngineError::invalid)?;
         }
         Ok(())
     }

@@ -63,6 +63,15 @@ pub enum NetworkError {
     #[error("{}: {why}", file.display())]
     Lora { file: PathBuf, why: String },
 
+    #[error("{}: {why}", file.display())]
+    Inversion { file: PathBuf, why: String },
+
+    #[error(
+        "an embedding cannot be called {word:?}, which the vocabulary has already; name another \
+         word, as in FILE:WORD"
+    )]
+    WordTaken { word: String },
+
     #[error("loading was cancelled")]
     Cancelled,
 

@@ -17,12 +17,14 @@
 //! | [`prior`] | `PriorTransformer` |
 //! | [`tiny_autoencoder`] | `AutoencoderTiny` |
 //! | [`tokenizer`] | `CLIPTokenizer` |
+//! | [`inversion`] | files of textual inversion: vectors for words of one's own |
 
 pub mod adapters;
 pub mod autoencoder;
 pub mod clip;
 pub mod config;
 mod error;
+pub mod inversion;
 pub mod layers;
 pub mod movq;
 pub mod prior;
@@ -32,11 +34,14 @@ pub mod unet;
 pub mod weights;
 
 pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
-pub use clip::{ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel, TextOutput};
+pub use clip::{
+    ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel, Reading, TextOutput,
+};
 pub use error::{NetworkError, Result};
+pub use inversion::TextualInversion;
 pub use movq::{Movq, MovqConfig};
 pub use prior::{PriorConfig, PriorText, PriorTransformer};
 pub use tiny_autoencoder::{TinyAutoencoder, TinyAutoencoderConfig};
-pub use tokenizer::{ClipTokenizer, TokenCount};
+pub use tokenizer::ClipTokenizer;
 pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};
 pub use weights::{BytesRead, Weights};

@@ -12,6 +12,7 @@ mod networks;
 mod noise;
 mod pipelines;
 mod pixels;
+mod prompts;
 mod schedulers;
 mod sensitivity;
 mod tokens;
@@ -23,6 +24,7 @@ use libtest_mimic::Arguments;
 fn main() -> ExitCode {
     let trials = [
         tokens::trials(),
+        prompts::trials(),
         pipelines::trials(),
         lora::trials(),
         sensitivity::trials(),

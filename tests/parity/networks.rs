@@ -179,10 +179,7 @@ fn hidden_states(
     clip_skip: Option<usize>,
     kind: &str,
 ) -> Result<Deviation, String> {
-    let file = folder(model, "text_encoder").join("config.json");
-    let config = ClipTextConfig::open(&file).map_err(told)?;
-    let encoder = ClipTextModel::load(config, &weights(model, "text_encoder")?).map_err(told)?;
-    let tokenizer = tokenizer(model)?;
+    let (encoder, tokenizer) = (text_encoder(model)?, tokenizer(model)?);
     let ids = text.prompts.iter().map(|prompt| tokenizer.encode(prompt));
     let ids = ids.collect::<Result<Vec<_>, _>>().map_err(told)?;
     let states = encoder.encode(&ids, clip_skip).map_err(told)?;
@@ -192,6 +189,13 @@ fn hidden_states(
     let states = states.index_select(&kept, 1).map_err(told)?;
     let reference = Tensors::load("units/text.safetensors");
     of_tensor(&states, &reference, &format!("{model}.{kind}"))
+}
+
+/// The text encoder of a model of the fixtures.
+pub fn text_encoder(model: &str) -> Result<ClipTextModel, String> {
+    let file = folder(model, "text_encoder").join("config.json");
+    let config = ClipTextConfig::open(&file).map_err(told)?;
+    ClipTextModel::load(config, &weights(model, "text_encoder")?).map_err(told)
 }
 
 fn of_tensor(actual: &Tensor, reference: &Tensors, name: &str) -> Result<Deviation, String> {

@@ -73,6 +73,7 @@ pub fn request(case: &Case) -> Result<Request, String> {
         let field = match option.as_str() {
             "command" => "task".into(),
             "scheduler-option" => "scheduler_options".into(),
+            "embedding" => "embeddings".into(),
             other => other.replace('-', "_"),
         };
         let value = match option.as_str() {
@@ -81,6 +82,7 @@ pub fn request(case: &Case) -> Result<Request, String> {
                 json!({ "file": fixtures::root().join("inputs").join(text(value)?) })
             }
             "lora" => loras(value)?,
+            "embedding" => embeddings(value)?,
             _ => value.clone(),
         };
         match field.as_str() {
@@ -118,6 +120,15 @@ fn loras(value: &Value) -> Result<Value, String> {
         serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
     let lora = |(file, scale): (String, f64)| json!({ "path": fixtures::root().join("inputs").join(file), "scale": scale });
     Ok(pairs.into_iter().map(lora).collect())
+}
+
+/// Pairs of file and word as a request has them.
+fn embeddings(value: &Value) -> Result<Value, String> {
+    let pairs: Vec<(String, Option<String>)> =
+        serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+    let folder = fixtures::set("prompts").join("embeddings");
+    let embedding = |(file, token)| json!({ "path": folder.join::<String>(file), "token": token });
+    Ok(pairs.into_iter().map(embedding).collect())
 }
 
 /// The refiner of the settings, where they name one.

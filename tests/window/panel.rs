@@ -94,7 +94,11 @@ fn a_lora_reaches_the_model() {
     let mut stage = Stage::new(false);
     stage.window.state_mut().push(Command::UseLora("styles/woodcut.safetensors".into()));
     stage.settle();
+    stage.window.get_by_label("LoRA: 1 on").scroll_to_me();
+    stage.settle();
     stage.window.get_by_label("LoRA: 1 on").click();
+    stage.settle();
+    stage.window.get_by_label("woodcut").scroll_to_me();
     stage.settle();
     stage.window.get_by_label("woodcut").click();
     stage.settle();

@@ -1,6 +1,6 @@
 //! The panel at the right: what should be there, and the button that makes it so.
 
-use egui::{ComboBox, RichText, TextEdit, Ui};
+use egui::{ComboBox, RichText, Ui};
 
 use crate::{
     app::{
@@ -8,6 +8,7 @@ use crate::{
         icons,
         jobs::Jobs,
         models::ModelChoice,
+        prompt_counts::PromptCounts,
         settings::{Overlay, SeedChoice, Settings},
         theme,
         widgets::{self, Scale},
@@ -25,6 +26,7 @@ pub struct GenerateView<'a> {
     pub overlay: &'a mut Overlay,
     pub models: &'a [ModelChoice],
     pub jobs: &'a Jobs,
+    pub prompt_counts: &'a PromptCounts,
     pub has_document: bool,
     pub has_staged: bool,
 }
@@ -42,7 +44,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         let diffuses =
             view.models.iter().find(|m| m.id == view.settings.model).is_none_or(|m| m.diffuses);
         ui.add_enabled_ui(diffuses, |ui| {
-            prompts(ui, view.settings);
+            super::prompts::fields(ui, view.settings, view.prompt_counts);
             ui.add_space(theme::GAP);
             numbers(ui, view.settings);
         });
@@ -54,6 +56,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
         preview(ui, view.settings);
         ui.add_enabled_ui(diffuses, |ui| {
+            super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);
         });
     });
@@ -102,25 +105,6 @@ fn offer_prompting_model(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut Co
             commands.push(Command::UseModel(other.id.clone()));
         }
     }
-}
-
-fn prompts(ui: &mut Ui, settings: &mut Settings) {
-    let label = ui.label(theme::heading("What should be there"));
-    ui.add(
-        TextEdit::multiline(&mut settings.prompt)
-            .desired_rows(3)
-            .desired_width(f32::INFINITY)
-            .hint_text("wet sand, soft light"),
-    )
-    .labelled_by(label.id);
-    let label = ui.label(theme::heading("What should not"));
-    ui.add(
-        TextEdit::multiline(&mut settings.negative_prompt)
-            .desired_rows(1)
-            .desired_width(f32::INFINITY)
-            .hint_text("blurry, text"),
-    )
-    .labelled_by(label.id);
 }
 
 fn numbers(ui: &mut Ui, settings: &mut Settings) {

@@ -5,6 +5,7 @@ pub mod help;
 pub mod lora;
 pub mod mask;
 pub mod notices;
+pub mod prompts;
 pub mod result_bar;
 pub mod status;
 pub mod tool_options;

@@ -4,7 +4,7 @@ use candle_core::{Module, Result, Tensor};
 
 use crate::networks::{
     Result as LoadResult, Weights,
-    layers::{Activation, AttentionOptions, LayerNorm, Linear, attention},
+    layers::{Activation, AttentionOptions, LayerNorm, Linear, attention, attention_to},
 };
 
 /// What all layers of an encoder have in common.
@@ -44,9 +44,9 @@ impl EncoderLayer {
         })
     }
 
-    /// [B, T, width] to the same.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = (x + self.self_attn.forward(&self.layer_norm1.forward(x)?)?)?;
+    /// [B, T, width] to the same; attention goes to the places that `seen` says, or to all.
+    pub fn forward(&self, x: &Tensor, seen: Option<&[bool]>) -> Result<Tensor> {
+        let x = (x + self.self_attn.forward(&self.layer_norm1.forward(x)?, seen)?)?;
         let hidden = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
         &x + self.fc2.forward(&self.activation.forward(&hidden)?)?
     }
@@ -75,9 +75,13 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, seen: Option<&[bool]>) -> Result<Tensor> {
         let (query, key) = (self.q_proj.forward(x)?, self.k_proj.forward(x)?);
         let value = self.v_proj.forward(x)?;
-        self.out_proj.forward(&attention(&query, &key, &value, self.options)?)
+        let attended = match seen {
+            Some(seen) => attention_to(&query, &key, &value, self.options, seen)?,
+            None => attention(&query, &key, &value, self.options)?,
+        };
+        self.out_proj.forward(&attended)
     }
 }

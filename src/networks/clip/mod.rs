@@ -36,6 +36,15 @@ pub struct TextOutput {
     pub hidden_states: Vec<Tensor>,
 }
 
+/// What there is to a text besides its ids.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading<'a> {
+    /// Which places may be attended to, one entry each; all where absent.
+    pub seen: Option<&'a [bool]>,
+    /// Vectors [n, width] for ids that were added to the vocabulary, and the id of the first.
+    pub added: Option<(u32, &'a Tensor)>,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct ClipTextModel {
@@ -87,6 +96,10 @@ impl ClipTextModel {
         &self.slots
     }
 
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What the network computes in, and its output comes in.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -99,15 +112,21 @@ impl ClipTextModel {
     /// If texts are of different or too great length, an id is not in the vocabulary, or there
     /// are not as many layers to skip.
     pub fn encode(&self, ids: &[Vec<u32>], clip_skip: Option<usize>) -> Result<Tensor> {
-        let state = self.hidden_state(&self.embed(ids)?, clip_skip.unwrap_or(0))?;
-        self.final_layer_norm.forward(&state)
+        let state = self.hidden_state(&self.embed(ids, None)?, clip_skip.unwrap_or(0))?;
+        self.normalized(&state)
     }
 
-    /// Everything that the encoder says. Errors as [`encode`](Self::encode).
-    pub fn forward(&self, ids: &[Vec<u32>]) -> Result<TextOutput> {
-        let mut hidden_states = vec![self.positioned(&self.embed(ids)?)?];
+    /// A hidden state through the final layer normalisation.
+    pub fn normalized(&self, state: &Tensor) -> Result<Tensor> {
+        self.final_layer_norm.forward(state)
+    }
+
+    /// Everything that the encoder says. Errors as [`encode`](Self::encode), and if `reading` does
+    /// not fit the ids.
+    pub fn forward(&self, ids: &[Vec<u32>], reading: Reading<'_>) -> Result<TextOutput> {
+        let mut hidden_states = vec![self.positioned(&self.embed(ids, reading.added)?)?];
         for layer in &self.layers {
-            let next = layer.forward(&hidden_states[hidden_states.len() - 1])?;
+            let next = layer.forward(&hidden_states[hidden_states.len() - 1], reading.seen)?;
             hidden_states.push(next);
         }
         let last = &hidden_states[hidden_states.len() - 1];
@@ -122,19 +141,43 @@ impl ClipTextModel {
         Ok(TextOutput { last_hidden_state, pooled, text_embeds, hidden_states })
     }
 
-    /// Token embeddings [B, T, width], without positions.
-    pub fn embed(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+    /// Token embeddings [B, T, width], without positions; `added` as in [`Reading`].
+    pub fn embed(&self, ids: &[Vec<u32>], added: Option<(u32, &Tensor)>) -> Result<Tensor> {
         let length = ids.first().map_or(0, Vec::len);
         if length == 0 || ids.iter().any(|ids| ids.len() != length) {
             bail!("texts of one batch need the same number of tokens, and one at least");
         }
+        let flat: Vec<u32> = ids.iter().flatten().copied().collect();
+        let rows = match added {
+            Some((first, vectors)) => self.rows_with(&flat, first, vectors)?,
+            None => self.rows(&flat)?,
+        };
+        rows.reshape((ids.len(), length, ()))
+    }
+
+    /// Vectors [n, width] of the vocabulary.
+    fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         let size = self.config.vocab_size;
-        if let Some(id) = ids.iter().flatten().find(|id| **id as usize >= size) {
+        if let Some(id) = ids.iter().find(|id| **id as usize >= size) {
             bail!("token {id} is beyond the text encoder's vocabulary of {size}");
         }
-        let flat: Vec<u32> = ids.iter().flatten().copied().collect();
-        let flat = Tensor::from_vec(flat, ids.len() * length, &self.device)?;
-        self.token_embedding.index_select(&flat, 0)?.reshape((ids.len(), length, ()))
+        self.token_embedding.index_select(&Tensor::new(ids, &self.device)?, 0)
+    }
+
+    /// The same, where ids from `first` on have vectors of their own.
+    fn rows_with(&self, ids: &[u32], first: u32, vectors: &Tensor) -> Result<Tensor> {
+        let is_added = |id: &u32| *id >= first;
+        let known: Vec<u32> = ids.iter().map(|id| if is_added(id) { 0 } else { *id }).collect();
+        let added: Vec<u32> = ids.iter().map(|id| id.saturating_sub(first)).collect();
+        let count = vectors.dim(0)?;
+        if let Some(id) = added.iter().find(|id| **id as usize >= count) {
+            bail!("added token {id} has no vector, there are {count}");
+        }
+        let known = self.rows(&known)?;
+        let added = vectors.index_select(&Tensor::new(added, &self.device)?, 0)?;
+        let which: Vec<u8> = ids.iter().map(|id| u8::from(is_added(id))).collect();
+        let which = Tensor::from_vec(which, (ids.len(), 1), &self.device)?;
+        which.broadcast_as(known.shape())?.where_cond(&added, &known)
     }
 
     /// The state [B, T, width] after all layers but the last `skipped`, not normalised, from token
@@ -146,7 +189,7 @@ impl ClipTextModel {
         };
         let mut state = self.positioned(embeddings)?;
         for layer in &self.layers[..used] {
-            state = layer.forward(&state)?;
+            state = layer.forward(&state, None)?;
         }
         Ok(state)
     }

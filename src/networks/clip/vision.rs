@@ -77,7 +77,7 @@ impl ClipVisionModel {
             Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&self.position_embedding)?;
         let mut state = self.pre_norm.forward(&places)?;
         for layer in &self.layers {
-            state = layer.forward(&state)?;
+            state = layer.forward(&state, None)?;
         }
         let whole = state.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
         self.projection.forward(&self.post_norm.forward(&whole)?)

@@ -14,7 +14,7 @@ mod storage;
 mod timestep;
 
 pub use activation::{Activation, geglu};
-pub use attention::{AttentionOptions, attention};
+pub use attention::{AttentionOptions, attention, attention_to};
 pub use conv::Conv2d;
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm, Moments};

@@ -4,10 +4,10 @@
 mod special;
 mod vocabulary;
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use tokenizers::{
-    Encoding, SplitDelimiterBehavior, Tokenizer,
+    AddedToken, SplitDelimiterBehavior, Tokenizer,
     models::bpe::BPE,
     normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers, replace::ReplacePattern},
     pre_tokenizers::{
@@ -19,29 +19,26 @@ use tokenizers::{
 
 use self::{special::SpecialTokens, vocabulary::Vocabulary};
 use super::{NetworkError, Result};
+use crate::prompt::chunks::{Frame, LongText, Token, lay_out};
 
 /// What counts as a word; everything else is dropped.
 const WORDS: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
-/// How much of a text the encoder will see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenCount {
-    /// Tokens of the text, without start and end.
-    pub tokens: usize,
-    /// As many are encoded at most.
-    pub limit: usize,
-    /// Where the part begins that is cut off, in bytes of the text.
-    pub cut_from: Option<usize>,
-}
-
 /// See the module.
 pub struct ClipTokenizer {
     pipeline: Tokenizer,
-    start: u32,
-    end: u32,
-    padding: u32,
-    max_length: usize,
+    frame: Frame,
+    inversions: Vec<Inversion>,
+}
+
+/// A word of textual inversion.
+struct Inversion {
+    word: String,
+    /// The ids of its vectors.
+    ids: Range<u32>,
+    /// Whether it must stand in the text letter by letter for all of its vectors to be taken.
+    verbatim: bool,
 }
 
 impl ClipTokenizer {
@@ -83,49 +80,94 @@ impl ClipTokenizer {
         let id = |token: &str| {
             pipeline.token_to_id(token).ok_or_else(|| format!("the token {token} has no id"))
         };
-        let (start, end) = (id(&special.start)?, id(&special.end)?);
-        let padding = id(&special.padding)?;
-        Ok(Self { start, end, padding, max_length: special.max_length, pipeline })
+        let frame = Frame {
+            start: id(&special.start)?,
+            end: id(&special.end)?,
+            padding: id(&special.padding)?,
+            length: special.max_length,
+        };
+        Ok(Self { pipeline, frame, inversions: Vec::new() })
     }
 
-    /// Ids a text is made of, start, end and padding included: 77.
-    pub fn max_length(&self) -> usize {
-        self.max_length
+    /// This tokenizer with words of textual inversion, and how many vectors each has. Their ids
+    /// follow those of the vocabulary, in order; the first one is given as well. A word with n
+    /// vectors is added as `word`, `word_1` to `word_(n-1)`, as the reference does it.
+    ///
+    /// Words are found whatever the case of their letters. With `verbatim`, all vectors of a word
+    /// are taken only where it is written in small letters, as it was named; elsewhere only the
+    /// first one: that is what the reference does.
+    ///
+    /// # Errors
+    /// If the vocabulary has one of the words, or there are two of one name.
+    pub fn with_words(&self, words: &[(&str, usize)], verbatim: bool) -> Result<(Self, u32)> {
+        let mut pipeline = self.pipeline.clone();
+        let mut inversions = Vec::<Inversion>::new();
+        for &(word, count) in words {
+            let mut ids = 0..0;
+            for index in 0..count {
+                let name = if index == 0 { word.to_owned() } else { format!("{word}_{index}") };
+                let id = add(&mut pipeline, &name)?;
+                ids = if index == 0 { id..id + 1 } else { ids.start..id + 1 };
+            }
+            inversions.push(Inversion { word: word.to_owned(), ids, verbatim });
+        }
+        let first = inversions.first().map_or(0, |inversion| inversion.ids.start);
+        Ok((Self { pipeline, frame: self.frame, inversions }, first))
     }
 
-    /// The text's ids, cut or padded to [`max_length`](Self::max_length).
+    /// What its rows of ids are framed by.
+    pub fn frame(&self) -> Frame {
+        self.frame
+    }
+
+    /// The text's tokens, without start, end or cut.
     ///
     /// # Errors
     /// If the pipeline fails, which no text is known to make it do.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.parts(text)?;
-        let kept = &encoding.get_ids()[..encoding.len().min(self.limit())];
-        let mut ids = Vec::with_capacity(self.max_length);
-        ids.push(self.start);
-        ids.extend_from_slice(kept);
-        ids.push(self.end);
-        ids.resize(self.max_length, self.padding);
-        Ok(ids)
-    }
-
-    /// How many tokens the text has, and where it will be cut off. Errors as
-    /// [`encode`](Self::encode).
-    pub fn count(&self, text: &str) -> Result<TokenCount> {
-        let encoding = self.parts(text)?;
-        let limit = self.limit();
-        let cut_from = encoding.get_offsets().get(limit).map(|(start, _)| *start);
-        Ok(TokenCount { tokens: encoding.len(), limit, cut_from })
-    }
-
-    /// Tokens between start and end.
-    fn limit(&self) -> usize {
-        self.max_length.saturating_sub(2)
-    }
-
-    fn parts(&self, text: &str) -> Result<Encoding> {
+    pub fn tokens(&self, text: &str) -> Result<Vec<Token>> {
         let fail = |error| failure("the prompt", error);
-        self.pipeline.encode(text, false).map_err(fail)
+        let encoding = self.pipeline.encode(text, false).map_err(fail)?;
+        let parts =
+            encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets());
+        let mut tokens = Vec::with_capacity(encoding.len());
+        for ((&id, token), &(start, end)) in parts {
+            tokens.push(Token { id, text: token.clone(), start });
+            let written = text.get(start..end).unwrap_or_default();
+            for id in self.further_ids(id, written) {
+                tokens.push(Token { id, text: String::new(), start });
+            }
+        }
+        Ok(tokens)
     }
+
+    /// The text's ids in one row, cut or padded to its length. Errors as
+    /// [`tokens`](Self::tokens).
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(lay_out(&[(self.tokens(text)?, 1.0)], &self.frame, LongText::Cut).ids)
+    }
+
+    /// The ids that follow the first one of a word with several vectors.
+    fn further_ids(&self, id: u32, written: &str) -> Range<u32> {
+        let found = self.inversions.iter().find(|inversion| inversion.ids.start == id);
+        match found {
+            Some(Inversion { word, ids, verbatim })
+                if !verbatim || (written == word && *word == word.to_lowercase()) =>
+            {
+                ids.start + 1..ids.end
+            }
+            _ => 0..0,
+        }
+    }
+}
+
+/// Adds a word that the vocabulary lacks; gives its id, the next one.
+fn add(pipeline: &mut Tokenizer, word: &str) -> Result<u32> {
+    if pipeline.token_to_id(word).is_some() {
+        return Err(NetworkError::WordTaken { word: word.to_owned() });
+    }
+    pipeline.add_tokens([AddedToken::from(word, false)]).map_err(|error| failure(word, error))?;
+    let id = pipeline.token_to_id(word);
+    id.ok_or_else(|| failure(word, "this word cannot be added to the vocabulary; name another"))
 }
 
 fn failure(file: impl AsRef<Path>, why: impl ToString) -> NetworkError {
@@ -153,16 +195,34 @@ mod tests {
         let text = "cat ".repeat(80);
         let ids = tokenizer.encode(&text).unwrap();
         assert!(ids.len() == 77 && ids[75] == 2368 && ids[76] == 49407);
-        let count = tokenizer.count(&text).unwrap();
-        assert_eq!(count, TokenCount { tokens: 80, limit: 75, cut_from: Some(75 * 4) });
-        assert_eq!(tokenizer.count("cat").unwrap().cut_from, None);
+        let tokens = tokenizer.tokens(&text).unwrap();
+        assert_eq!((tokens.len(), tokens[75].start), (80, 75 * 4));
     }
 
     #[test]
-    fn the_cut_lies_between_characters() {
+    fn tokens_begin_between_characters() {
         let text = format!("é {}", "ü🦊".repeat(40));
-        let cut = built_in().count(&text).unwrap().cut_from.unwrap();
-        assert!(text.is_char_boundary(cut));
+        let tokens = built_in().tokens(&text).unwrap();
+        assert!(tokens.len() > 80 && tokens.iter().all(|token| text.is_char_boundary(token.start)));
+    }
+
+    #[test]
+    fn words_of_ones_own_follow_the_vocabulary() {
+        let plain = built_in();
+        let words = [("<moss>", 1), ("EasyFog", 3)];
+        let (tokenizer, first) = plain.with_words(&words, false).unwrap();
+        assert_eq!(first, 49408);
+        let ids = |text: &str, tokenizer: &ClipTokenizer| -> Vec<u32> {
+            tokenizer.tokens(text).unwrap().iter().map(|token| token.id).collect()
+        };
+        assert_eq!(ids("a <MOSS> cat", &tokenizer), [320, 49408, 2368]);
+        assert_eq!(ids("easyfog cat", &tokenizer), [49409, 49410, 49411, 2368]);
+        let (strict, _) = plain.with_words(&[("EasyFog", 3), ("fog-x", 2)], true).unwrap();
+        assert_eq!(ids("EasyFog fog-x FOG-X", &strict), [49408, 49411, 49412, 49411]);
+        assert!(plain.with_words(&[("cat", 1)], false).is_err(), "a word of the vocabulary");
+        assert!(plain.with_words(&[("<a>", 1), ("<a>", 1)], false).is_err(), "one name twice");
+        assert!(plain.with_words(&[("<a>_1", 1), ("<a>", 2)], false).is_err());
+        assert_eq!(ids("<moss>", &plain).len(), 3, "the tokenizer itself stays as it was");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{ops::ControlFlow, path::Path, rc::Rc};
 use candle_core::{DType, Device, Shape, Tensor};
 
 use self::store::Store;
+pub use self::store::checked;
 pub(super) use self::store::without_trailing_ones;
 use super::{
     NetworkError, Result,

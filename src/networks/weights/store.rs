@@ -4,10 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use candle_core::{DType, Device, Shape, Tensor, safetensors::MmapedSafetensors};
+use safetensors::tensor::TensorView;
 
 use super::{BytesRead, aliases::aliases, convert};
 use crate::networks::{
@@ -84,18 +85,12 @@ impl<'a> Store<'a> {
         };
         let (path, file) = &self.files[index];
         let view = file.get(&stored_key)?;
-        let (file, key) = (path.clone(), stored_key);
-        if !convert::is_float(view.dtype()) {
-            return Err(NetworkError::TensorDtype { file, key, stored: view.dtype().to_string() });
-        }
         if without_trailing_ones(view.shape()) != without_trailing_ones(shape.dims()) {
             let (found, expected) = (view.shape().to_vec(), shape.dims().to_vec());
-            return Err(NetworkError::TensorShape { file, key, found, expected });
+            let file = path.clone();
+            return Err(NetworkError::TensorShape { file, key: stored_key, found, expected });
         }
-        if !convert::is_finite(&view, dtype) {
-            return Err(NetworkError::NotFinite { file, key, dtype });
-        }
-        let tensor = convert::load(&view, dtype, device)?.reshape(shape)?;
+        let tensor = checked(path, &stored_key, &view, dtype, device)?.reshape(shape)?;
         self.advance(view.data().len() as u64)?;
         Ok(tensor)
     }
@@ -108,6 +103,27 @@ impl<'a> Store<'a> {
             ControlFlow::Break(()) => Err(NetworkError::Cancelled),
         }
     }
+}
+
+/// A stored tensor on `device` as `dtype`.
+///
+/// # Errors
+/// If it holds no floating-point numbers, or some that are not finite in `dtype`.
+pub fn checked(
+    file: &Path,
+    key: &str,
+    view: &TensorView<'_>,
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
+    let (file, key) = (file.to_owned(), key.to_owned());
+    if !convert::is_float(view.dtype()) {
+        return Err(NetworkError::TensorDtype { file, key, stored: view.dtype().to_string() });
+    }
+    if !convert::is_finite(view, dtype) {
+        return Err(NetworkError::NotFinite { file, key, dtype });
+    }
+    Ok(convert::load(view, dtype, device)?)
 }
 
 /// A shape without the ones at its end: a 1x1 convolution is a linear layer.

@@ -7,12 +7,14 @@ use super::{AttentionOptions, AttentionShape};
 /// Bytes of one copy of a block's scores, in f32.
 const SCRATCH: usize = 128 << 20;
 
+/// `bias` [keys] is added to every query's scores.
 pub fn attention(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
     shape: AttentionShape,
     options: AttentionOptions,
+    bias: Option<&Tensor>,
 ) -> Result<Tensor> {
     let dtype = query.dtype();
     let score_dtype = if options.upcast { DType::F32 } else { dtype };
@@ -35,6 +37,10 @@ pub fn attention(
             scores.broadcast_add(&causal_mask(start, length, shape.keys, scores.device())?)?
         } else {
             scores
+        };
+        let scores = match bias {
+            Some(bias) => scores.broadcast_add(bias)?,
+            None => scores,
         };
         let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(dtype)?;
         parts.push(weights.matmul(&value)?);

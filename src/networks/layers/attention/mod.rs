@@ -41,12 +41,26 @@ pub fn attention(
 ) -> Result<Tensor> {
     let shape = AttentionShape::new(query.dims(), key.dims(), value.dims(), options.heads)?;
     if !query.device().is_cpu() {
-        return device::attention(query, key, value, shape, options);
+        return device::attention(query, key, value, shape, options, None);
     }
     let dtype = query.dtype();
     let plain = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.contiguous();
     let op = CpuAttention { shape, options };
     plain(query)?.apply_op3_no_bwd(&plain(key)?, &plain(value)?, &op)?.to_dtype(dtype)
+}
+
+/// [`attention`] to the keys that `seen` says, one entry for each: for short sequences only.
+pub fn attention_to(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    options: AttentionOptions,
+    seen: &[bool],
+) -> Result<Tensor> {
+    let shape = AttentionShape::new(query.dims(), key.dims(), value.dims(), options.heads)?;
+    let bias = seen.iter().map(|seen| if *seen { 0.0 } else { f32::NEG_INFINITY }).collect();
+    let bias = Tensor::from_vec(bias, seen.len(), query.device())?;
+    device::attention(query, key, value, shape, options, Some(&bias))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,10 +146,22 @@ mod tests {
                 assert!(difference(&got, &right) < 1e-5, "{queries} {keys} {heads} {width}");
                 let shape =
                     AttentionShape::new(query.dims(), key.dims(), value.dims(), heads).unwrap();
-                let device = device::attention(&query, &key, &value, shape, options).unwrap();
+                let device = device::attention(&query, &key, &value, shape, options, None).unwrap();
                 assert!(difference(&device, &right) < 1e-5);
             }
         }
+    }
+
+    #[test]
+    fn keys_that_are_not_seen_have_no_part() {
+        let (query, key, value) = (random((1, 3, 4)), random((1, 3, 4)), random((1, 3, 4)));
+        let options = AttentionOptions::new(2, 4);
+        let all = attention_to(&query, &key, &value, options, &[true; 3]).unwrap();
+        assert!(difference(&all, &attention(&query, &key, &value, options).unwrap()) < 1e-5);
+        let some = attention_to(&query, &key, &value, options, &[true, true, false]).unwrap();
+        let first = |tensor: &Tensor| tensor.narrow(1, 0, 2).unwrap();
+        let right = attention(&query, &first(&key), &first(&value), options).unwrap();
+        assert!(difference(&some, &right) < 1e-5);
     }
 
     #[test]

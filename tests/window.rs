@@ -3,6 +3,8 @@
 
 #[path = "window/canvas.rs"]
 mod canvas;
+#[path = "window/families.rs"]
+mod families;
 #[path = "support/gpu.rs"]
 mod gpu;
 #[path = "window/panel.rs"]
@@ -14,6 +16,6 @@ mod stage;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
-    let tests = [panel::tests(), canvas::tests(), pictures::tests()];
+    let tests = [panel::tests(), canvas::tests(), families::tests(), pictures::tests()];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

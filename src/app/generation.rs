@@ -5,24 +5,34 @@ use std::sync::Arc;
 use super::{App, jobs::Ending, settings::Settings};
 use crate::{
     document::Patch,
-    engine::{Outcome, Request, metadata},
+    engine::{Outcome, Request, Task, metadata},
+    geometry::Extent,
+    pixels::Picture,
     render::StagedLayer,
 };
+
+/// Of a new picture's sides, in pixels, where the model has no say.
+const BLANK_SIDE: u32 = 512;
 
 impl App {
     /// Sends the present picture, mask and settings to the inference thread. A job that runs is
     /// cancelled first: the new one is what the artist wants now.
     pub(super) fn generate(&mut self, ctx: &egui::Context) {
         self.abort_stroke();
+        let task = self.settings.task;
+        if task == Task::Generate && self.document.is_none() {
+            self.open_blank();
+        }
         let Some(document) = &self.document else { return };
-        if document.mask().bounding_box().is_none() {
+        if task == Task::Fill && document.mask().bounding_box().is_none() {
             self.complain("Nothing is marked yet. Brush over what should change (B), or mark everything (Ctrl+A).");
             return;
         }
         let snapshot = document.snapshot();
         let request = Request {
-            image: Some(snapshot.picture.into()),
-            mask: Some(snapshot.mask.into()),
+            image: (task != Task::Generate).then(|| snapshot.picture.into()),
+            mask: (task == Task::Fill).then(|| snapshot.mask.into()),
+            canvas: (task == Task::Generate).then(|| document.extent()),
             ..self.settings.request()
         };
         self.cancel();
@@ -34,6 +44,15 @@ impl App {
             Err(why) => self.complain(why.to_string()),
         }
         ctx.request_repaint();
+    }
+
+    /// A white picture of the model's own size, for a new picture where none is open.
+    fn open_blank(&mut self) {
+        let choice = self.models.iter().find(|m| m.id == self.settings.model);
+        let side = choice.map_or(BLANK_SIDE, |choice| choice.native_size);
+        let mut picture = Picture::new(Extent::new(side, side));
+        picture.bytes_mut().fill(255);
+        self.open_picture(&picture, None);
     }
 
     pub(super) fn cancel(&mut self) {
@@ -51,7 +70,7 @@ impl App {
         }
         for event in self.engine.events() {
             match self.jobs.note(event) {
-                Some(Ending::Finished(outcome)) => self.finished(&outcome),
+                Some(Ending::Finished(outcome)) => self.finished(ctx, &outcome),
                 Some(Ending::Cancelled) => self.tell(ctx, "Cancelled"),
                 Some(Ending::Failed(why)) => self.complain(why),
                 None => {}
@@ -60,8 +79,9 @@ impl App {
     }
 
     /// Adds the new results to those that wait and shows the first new one.
-    fn finished(&mut self, outcome: &Arc<Outcome>) {
+    fn finished(&mut self, ctx: &egui::Context, outcome: &Arc<Outcome>) {
         self.settings.seed = outcome.seed;
+        outcome.notes.iter().for_each(|note| self.tell(ctx, note.clone()));
         let settings = metadata::settings_of(&outcome.request);
         let Some(document) = &mut self.document else { return };
         let mut patches = document.staged().map(|s| s.patches().to_vec()).unwrap_or_default();
@@ -143,6 +163,12 @@ impl App {
             self.settings.guidance = recommended.guidance_scale.unwrap_or(defaults.guidance);
             self.settings.eta = recommended.eta.unwrap_or(defaults.eta);
             self.settings.embeddings.shape = choice.text;
+            if !choice.tasks.contains(&self.settings.task) {
+                self.settings.set_task(choice.tasks.first().copied().unwrap_or(Task::Fill));
+            }
+            if !choice.takes_sizes {
+                self.settings.refiner.model = None;
+            }
         }
         self.settings.model = id;
     }

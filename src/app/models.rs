@@ -1,8 +1,8 @@
 //! The models that the panel offers.
 
 use crate::{
-    catalog::{self, Model, Recommended},
-    engine::prompts::TextShape,
+    catalog::{self, Model, ModelFolder, Recommended},
+    engine::{Task, prompts::TextShape},
 };
 
 /// A model, as the panel shows it.
@@ -14,22 +14,53 @@ pub struct ModelChoice {
     pub about: String,
     /// Whether it samples at all: the content-aware fill reads no prompt.
     pub diffuses: bool,
+    /// The tasks that it can do.
+    pub tasks: Vec<Task>,
+    /// Whether it reads a second prompt and sizes.
+    pub takes_sizes: bool,
+    /// Whether it can finish what another began.
+    pub refines: bool,
+    /// The side that it paints best at, in pixels.
+    pub native_size: u32,
     pub recommended: Recommended,
     pub text: TextShape,
 }
+
+impl ModelChoice {
+    fn new(id: String, label: String, about: String, model: &Model) -> Self {
+        let folder = match model {
+            Model::Diffusion(folder) => Some(folder),
+            Model::ContentAware => None,
+        };
+        let abilities = folder.map_or_else(|| vec!["fill"], ModelFolder::abilities);
+        let able = |(name, task): (&str, Task)| abilities.contains(&name).then_some(task);
+        Self {
+            id,
+            label,
+            about,
+            diffuses: folder.is_some(),
+            tasks: TASKS.into_iter().filter_map(able).collect(),
+            takes_sizes: folder.is_some_and(|folder| folder.takes_sizes),
+            refines: abilities.contains(&"refine"),
+            native_size: folder.map_or(FALLBACK_SIZE, |folder| folder.native_size),
+            recommended: folder.map_or_else(Recommended::default, |folder| folder.recommended),
+            text: folder.map_or_else(TextShape::default, TextShape::of),
+        }
+    }
+}
+
+/// By the names of the catalogue.
+const TASKS: [(&str, Task); 3] =
+    [("fill", Task::Fill), ("transform", Task::Transform), ("generate", Task::Generate)];
+
+/// Where a model has no size of its own.
+const FALLBACK_SIZE: u32 = 512;
 
 /// Every model on this machine that can run.
 pub fn choices() -> Vec<ModelChoice> {
     let choice = |entry: catalog::Entry| {
         let model = entry.model.ok()?;
-        Some(ModelChoice {
-            id: entry.id,
-            label: entry.name,
-            about: entry.about,
-            diffuses: model != Model::ContentAware,
-            recommended: recommended(&model),
-            text: text_shape(&model),
-        })
+        Some(ModelChoice::new(entry.id, entry.name, entry.about, &model))
     };
     catalog::list().into_iter().filter_map(choice).collect()
 }
@@ -44,26 +75,5 @@ pub fn choice_of_folder(path: &str) -> Result<ModelChoice, String> {
         Model::Diffusion(folder) => (folder.name.clone(), folder.about()),
         Model::ContentAware => (path.to_owned(), String::new()),
     };
-    Ok(ModelChoice {
-        id: path.to_owned(),
-        label,
-        about,
-        diffuses: model != Model::ContentAware,
-        recommended: recommended(&model),
-        text: text_shape(&model),
-    })
-}
-
-fn text_shape(model: &Model) -> TextShape {
-    match model {
-        Model::Diffusion(folder) => TextShape::of(folder),
-        Model::ContentAware => TextShape::default(),
-    }
-}
-
-fn recommended(model: &Model) -> Recommended {
-    match model {
-        Model::Diffusion(folder) => folder.recommended,
-        Model::ContentAware => Recommended::default(),
-    }
+    Ok(ModelChoice::new(path.to_owned(), label, about, &model))
 }

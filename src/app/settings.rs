@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{embeddings::Embeddings, loras::LoraChoice};
-use crate::engine::{FillMode, NoiseKind, PreviewMethod, PromptSyntax, Request, Task};
+use crate::engine::{
+    FillMode, MicroConditions, NoiseKind, PreviewMethod, PromptSyntax, Request, Stage, Task,
+};
 
 /// Where the next seed comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum SeedChoice {
 /// The generation settings, as the window edits them. Numbers are `f64` because sliders are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// What Generate does.
+    pub task: Task,
     pub model: String,
     pub prompt: String,
     pub negative_prompt: String,
@@ -28,6 +32,8 @@ pub struct Settings {
     /// Layers of the text encoders to leave out.
     pub clip_skip: f64,
     pub embeddings: Embeddings,
+    pub micro_conditions: MicroConditions,
+    pub refiner: Refiner,
     /// 0 to 1.
     pub strength: f64,
     /// 1 is off.
@@ -51,6 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            task: Task::Fill,
             model: String::new(),
             prompt: String::new(),
             negative_prompt: String::new(),
@@ -60,6 +67,8 @@ impl Default for Settings {
             long_prompts: false,
             clip_skip: 0.0,
             embeddings: Embeddings::default(),
+            micro_conditions: MicroConditions::default(),
+            refiner: Refiner::default(),
             strength: 1.0,
             guidance: 7.0,
             steps: 20.0,
@@ -83,8 +92,8 @@ impl Settings {
         let pair = self.embeddings.shape.is_pair();
         let texts = [&self.prompt, &self.negative_prompt, &self.prompt_2, &self.negative_prompt_2];
         let clip_skip = self.clip_skip.round() as usize;
-        Request {
-            task: Task::Fill,
+        let mut request = Request {
+            task: self.task,
             model: self.model.clone(),
             prompt: self.prompt.trim().to_owned(),
             negative_prompt: named(&self.negative_prompt),
@@ -94,10 +103,11 @@ impl Settings {
             long_prompts: self.long_prompts,
             clip_skip: (clip_skip > 0).then_some(clip_skip),
             embeddings: self.embeddings.wanted(&texts.map(String::as_str)),
+            micro_conditions: self.micro_conditions,
             seed: (self.seed_choice == SeedChoice::Fixed).then_some(self.seed),
             num_inference_steps: self.steps.round().max(1.0) as usize,
-            guidance_scale: self.guidance,
-            strength: Some(self.strength),
+            guidance_scale: tidy(self.guidance),
+            strength: Some(tidy(self.strength)),
             scheduler: self.scheduler.clone(),
             lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
             eta: self.eta,
@@ -107,7 +117,56 @@ impl Settings {
             preview: self.preview,
             noise: NoiseKind::Torch,
             ..Request::default()
+        };
+        if let Some(stage) = self.refiner.stage() {
+            request.refine(stage);
         }
+        request
+    }
+
+    /// Another task, and the strength that it usually wants.
+    pub fn set_task(&mut self, task: Task) {
+        if task != self.task {
+            self.strength = if task == Task::Transform { TRANSFORM_STRENGTH } else { 1.0 };
+            self.task = task;
+        }
+    }
+}
+
+/// Without what a slider's arithmetic leaves behind the digits that it shows: 0.6000000000000001.
+fn tidy(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// Changes a picture visibly and keeps its composition.
+const TRANSFORM_STRENGTH: f64 = 0.6;
+
+/// A second model that finishes what the first began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refiner {
+    /// `None` is without.
+    pub model: Option<String>,
+    /// Over the finished picture, instead of taking the run over.
+    pub afterwards: bool,
+    /// When it takes the run over, as a part of the schedule.
+    pub start: f64,
+    /// How many steps are laid out over the finished picture.
+    pub steps: f64,
+}
+
+impl Default for Refiner {
+    fn default() -> Self {
+        Self { model: None, afterwards: false, start: 0.8, steps: 30.0 }
+    }
+}
+
+impl Refiner {
+    fn stage(&self) -> Option<Stage> {
+        let model = self.model.clone()?;
+        Some(match self.afterwards {
+            true => Stage::refiner(model, self.steps.round().max(1.0) as usize),
+            false => Stage::ensemble(model, self.start.clamp(0.01, 0.99)),
+        })
     }
 }
 
@@ -144,6 +203,20 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refiner_is_a_pass_of_the_chain() {
+        let mut settings = Settings::default();
+        assert!(settings.request().chain.is_empty());
+        settings.refiner.model = Some("refiner".into());
+        let request = settings.request();
+        assert_eq!((request.denoising_end, request.chain.len()), (Some(0.8), 1));
+        settings.refiner.afterwards = true;
+        settings.set_task(Task::Transform);
+        let request = settings.request();
+        assert_eq!((request.denoising_end, request.strength), (None, Some(TRANSFORM_STRENGTH)));
+        assert_eq!(request.chain[0].num_inference_steps, Some(30));
+    }
 
     #[test]
     fn a_request_says_what_the_panel_says() {

@@ -233,6 +233,9 @@ pub struct Request {
     pub width: Option<u32>,
     /// Sampling height in pixels, a multiple of 8. `None`: as the reference chooses.
     pub height: Option<u32>,
+    /// The size that a new picture is brought to. Without `width` and `height` it is sampled near
+    /// the model's own area in these proportions. `None`: as it was sampled, as in exact mode.
+    pub canvas: Option<Extent>,
     pub num_images_per_prompt: usize,
     /// DDIM's eta or TCD's gamma, 0 to 1.
     pub eta: f64,
@@ -301,6 +304,7 @@ impl Default for Request {
             scheduler_options: BTreeMap::new(),
             width: None,
             height: None,
+            canvas: None,
             num_images_per_prompt: 1,
             eta: 0.0,
             clip_skip: None,

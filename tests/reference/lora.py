@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
 import cases
+import originals
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -56,6 +57,16 @@ def in_attention(path: str) -> bool:
     return path.endswith(ATTENTION)
 
 
+def mostly_outside_attention(path: str) -> bool:
+    """Everything, but of attention only a few."""
+    return "attn" not in path or path.endswith(("attn1.to_out.0", "attn2.to_k"))
+
+
+def ends(*names: str):
+    """Layers whose paths end so."""
+    return lambda path: path.endswith(names)
+
+
 def draw(weight: torch.Tensor, rank: int, strength: float, generator: torch.Generator) -> Matrices:
     """Matrices whose product is about `strength` times as large as the weight."""
     outputs, inputs = weight.shape[:2]
@@ -65,7 +76,7 @@ def draw(weight: torch.Tensor, rank: int, strength: float, generator: torch.Gene
     return Matrices(down.half(), (up * scale).half())
 
 
-def drawn(parts: dict, seed: int, rank, strength: float = 0.5, chosen=is_attention, alpha=None) -> Lora:
+def drawn(parts: dict, seed: int, rank, strength: float = 0.5, chosen=is_attention, alpha=None, texts=TEXT) -> Lora:
     """A LoRA for the components; `rank` and `alpha` are numbers, or functions of the module's path."""
     generator = torch.Generator().manual_seed(seed)
     lora = Lora()
@@ -73,7 +84,7 @@ def drawn(parts: dict, seed: int, rank, strength: float = 0.5, chosen=is_attenti
         text = part.startswith("text_encoder")
         lora.parts[part] = {}
         for path, weight in layers(module).items():
-            if path.endswith(TEXT) if text else chosen(path):
+            if path.endswith(texts) if text else chosen(path):
                 matrices = draw(weight, rank(path) if callable(rank) else rank, strength, generator)
                 matrices.alpha = alpha(path) if callable(alpha) else alpha
                 # The product keeps its size whatever the alpha.
@@ -103,7 +114,7 @@ def old_diffusers(lora: Lora) -> dict:
     """As diffusers saved them before PEFT, with the text encoder's model prefix."""
     tensors = {}
     for part, path, one in entries(lora):
-        name = f"{part}.{path}.lora" if part == "unet" else f"{part}.text_model.{path}.lora_linear_layer"
+        name = f"{part}.{path}.lora" if part == "unet" else f"{part}.text_model.{bare(path)}.lora_linear_layer"
         tensors[f"{name}.down.weight"] = one.down
         tensors[f"{name}.up.weight"] = one.up
     return tensors
@@ -118,7 +129,7 @@ def processors(lora: Lora) -> dict:
             start, end = path.removesuffix(".0").rsplit(".", 1)
             name = f"{part}.{start}.processor.{end}_lora"
         elif part != "unet" and path.rsplit(".", 1)[1] in text:
-            start, end = path.rsplit(".", 1)
+            start, end = bare(path).rsplit(".", 1)
             name = f"{part}.text_model.{start}.{text[end]}_lora"
         else:
             continue
@@ -127,12 +138,27 @@ def processors(lora: Lora) -> dict:
     return tensors
 
 
-def kohya(lora: Lora, first_text: str = "lora_te") -> dict:
-    """As kohya's trainers write them."""
-    prefixes = {"unet": "lora_unet_", "text_encoder": f"{first_text}_text_model_"}
+def bare(path: str) -> str:
+    """A path in a text encoder without the module that only some of transformers' classes have."""
+    return path.removeprefix("text_model.")
+
+
+def original_paths(unet: torch.nn.Module) -> dict[str, str]:
+    """What kohya's trainers call the layers of Stable Diffusion XL, which they train in the original code."""
+    tensors = originals.unet(unet.state_dict(), unet.config)
+    names = zip(unet.state_dict(), tensors)
+    start, end = len(originals.UNET), len(".weight")
+    return {ours[:-end]: theirs[start:-end] for ours, theirs in names if ours.endswith(".weight")}
+
+
+def kohya(lora: Lora, first_text: str = "lora_te", original: dict | None = None) -> dict:
+    """As kohya's trainers write them; `original` renames paths of the U-Net."""
+    prefixes = {"unet": "lora_unet_", "text_encoder": f"{first_text}_", "text_encoder_2": "lora_te2_"}
     tensors = {}
     for part, path, one in entries(lora):
-        name = prefixes[part] + path.replace(".", "_")
+        if part != "unet" and path != "text_projection":
+            path = f"text_model.{bare(path)}"
+        name = prefixes[part] + (original or {}).get(path, path).replace(".", "_")
         tensors[f"{name}.lora_down.weight"] = one.down
         tensors[f"{name}.lora_up.weight"] = one.up
         if one.alpha is not None:
@@ -174,11 +200,11 @@ def write_files(folder: Path) -> None:
         "peft": peft(drawn(plain, 1, rank=4)),
         "old-diffusers": old_diffusers(drawn(plain, 2, rank=by_kind(3, 5))),
         "processors": processors(drawn(plain, 3, rank=2)),
-        "kohya": kohya(drawn(inpaint, 4, rank=4, alpha=1.0, chosen=in_attention)),
+        "kohya": kohya(drawn(inpaint, 4, rank=4, alpha=1.0, chosen=ends("to_q", "to_v"))),
     }
-    # LoCon: every layer there is, 3x3 and 1x1 convolutions of another rank and alpha.
-    everything = drawn(plain, 5, rank=by_kind(2, 4), alpha=by_kind(1, 2), strength=0.25, chosen=lambda path: True)
-    written["locon"] = kohya(everything)
+    # LoCon: convolutions too, 3x3 ones of another rank and alpha.
+    locon = drawn(plain, 5, rank=by_kind(2, 4), alpha=by_kind(1, 2), strength=0.25, chosen=mostly_outside_attention)
+    written["locon"] = kohya(locon)
 
     # Alphas all over: the reference loses those of attention and of the text encoder.
     def varied(path: str) -> float:
@@ -188,8 +214,9 @@ def write_files(folder: Path) -> None:
     def partly(path: str) -> float | None:
         return 2.0 if "proj_in" in path or "fc1" in path else None
 
-    written["alphas"] = kohya(drawn(plain, 6, rank=3, alpha=varied), "lora_te1")
-    written["some-alphas"] = kohya(drawn(plain, 7, rank=by_kind(2, 4), alpha=partly))
+    some = dict(chosen=ends("attn1.to_q", "attn2.to_v", "proj_in", "ff.net.2"), texts=("q_proj", "fc1"))
+    written["alphas"] = kohya(drawn(plain, 6, rank=3, alpha=varied, strength=0.8, **some), "lora_te1")
+    written["some-alphas"] = kohya(drawn(plain, 7, rank=by_kind(2, 4), alpha=partly, strength=0.8, **some))
 
     biased = drawn({"unet": base["unet"]}, 9, rank=2, chosen=lambda path: "ff.net" in path)
     generator = torch.Generator().manual_seed(9)
@@ -197,10 +224,18 @@ def write_files(folder: Path) -> None:
         one.bias = (torch.randn(one.up.shape[0], generator=generator) * 0.2).half()
     written["biased"] = peft(biased)
 
-    some = lambda path: path.endswith(("attn2.to_k", "attn1.to_q", "proj_in"))  # noqa: E731
+    some = ends("attn2.to_k", "attn1.to_q", "proj_in")
     header = drawn(base, 8, rank=lambda path: 2 if path.endswith("to_k") else 3, chosen=some)
     patterns = {path: 4.0 for path in header.parts["unet"] if path.endswith(("to_q", "proj_in"))}
     written["header"] = peft(header)
+
+    xl = load("../../families/models/xl-base")
+    written["xl-peft"] = peft(drawn(xl, 10, rank=3, texts=(*TEXT, "text_projection")))
+    written["xl-kohya"] = kohya(
+        drawn(xl, 11, rank=by_kind(2, 3), strength=0.3, alpha=varied, chosen=mostly_outside_attention),
+        "lora_te1",
+        original_paths(xl["unet"]),
+    )
 
     for name, tensors in written.items():
         about = metadata(header, 3, 5.0, patterns) if name == "header" else None
@@ -263,6 +298,14 @@ def with_loras(make):
 
 fill, generate, transform = map(with_loras, (cases.fill, cases.generate, cases.transform))
 
+XL_CASES = {
+    "lora-xl-peft": generate("xl-base", ("loras/xl-peft.safetensors", 0.8)),
+    "lora-xl-kohya": generate("xl-base", ("loras/xl-kohya.safetensors", 0.6), clip_skip=1, negative_prompt="fog"),
+    "lora-xl-two": transform(
+        "xl-base", ("loras/xl-kohya.safetensors", -0.3), ("loras/xl-peft.safetensors", 0.5), num_inference_steps=5
+    ),
+}
+
 CASES = {
     "lora-peft": generate("base-sharded", ("loras/peft.safetensors", 1.0)),
     "lora-old-diffusers": fill("base-sharded", ("loras/old-diffusers.safetensors", 0.8), seed=3),
@@ -286,9 +329,11 @@ def main() -> None:
 
     torch.set_num_threads(1)
     write_files(FIXTURES / "inputs" / "loras")
-    rows = [make_fixtures.write_case(name, settings) for name, settings in CASES.items()]
-    table = {"provenance": make_fixtures.provenance("lora.py"), "cases": rows}
-    (FIXTURES / "lora.json").write_text(json.dumps(table, indent=1) + "\n")
+    for fixtures, listed in ((FIXTURES, CASES), (FIXTURES.parent / "families", XL_CASES)):
+        make_fixtures.FIXTURES = fixtures
+        rows = [make_fixtures.write_case(name, case, FIXTURES / "inputs") for name, case in listed.items()]
+        table = {"provenance": make_fixtures.provenance("lora.py"), "cases": rows}
+        (fixtures / "lora.json").write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

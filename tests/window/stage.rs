@@ -44,8 +44,14 @@ impl Backend for Scripted {
         if request.prompt == "fail" {
             return Err(EngineError::failed("the script failed: write another prompt"));
         }
-        let picture = make(request.image.as_ref());
-        let mask = make::<Mask>(request.mask.as_ref());
+        let size = || request.canvas.expect("a new picture has the size of the canvas");
+        let picture = request.image.as_ref().map_or_else(|| Picture::new(size()), make);
+        let whole = || {
+            let mut mask = Mask::new(picture.extent());
+            mask.bytes_mut().fill(u8::MAX);
+            mask
+        };
+        let mask = request.mask.as_ref().map_or_else(whole, make);
         let mut raw = Picture::new(picture.extent());
         for pixel in raw.bytes_mut().chunks_exact_mut(4) {
             pixel[..3].copy_from_slice(&SCRIPTED_COLOUR);
@@ -76,10 +82,10 @@ impl Backend for Scripted {
     }
 }
 
-fn make<T: Clone>(source: Option<&ImageSource<T>>) -> T {
+fn make<T: Clone>(source: &ImageSource<T>) -> T {
     match source {
-        Some(ImageSource::Memory(value)) => T::clone(value),
-        Some(ImageSource::Deferred(deferred)) => deferred.make(),
+        ImageSource::Memory(value) => T::clone(value),
+        ImageSource::Deferred(deferred) => deferred.make(),
         _ => panic!("the window sends pictures and masks in memory"),
     }
 }
@@ -95,15 +101,26 @@ pub struct Stage {
 impl Stage {
     /// With the sample picture, or with none.
     pub fn new(empty: bool) -> Self {
-        Self::build(empty, egui::vec2(1366.0, 768.0), 1.0, false)
+        Self::build(empty, egui::vec2(1366.0, 768.0), 1.0, false, MODEL)
+    }
+
+    /// With another model's folder chosen, below the repository.
+    pub fn with_model(empty: bool, model: &str) -> Self {
+        Self::build(empty, egui::vec2(1366.0, 768.0), 1.0, false, model)
     }
 
     /// With a renderer, for pictures.
     pub fn drawn(empty: bool, size: egui::Vec2, pixels_per_point: f32) -> Self {
-        Self::build(empty, size, pixels_per_point, true)
+        Self::build(empty, size, pixels_per_point, true, MODEL)
     }
 
-    fn build(empty: bool, size: egui::Vec2, pixels_per_point: f32, drawn: bool) -> Self {
+    fn build(
+        empty: bool,
+        size: egui::Vec2,
+        pixels_per_point: f32,
+        drawn: bool,
+        model: &str,
+    ) -> Self {
         let (go, gate) = sync_channel(1024);
         let (seen_sender, seen) = sync_channel(16);
         let gate = Arc::new(Mutex::new(gate));
@@ -117,11 +134,11 @@ impl Stage {
         if drawn {
             builder = builder.wgpu();
         }
+        let model = format!("{}/{model}", env!("CARGO_MANIFEST_DIR"));
         let window = builder.build_eframe(|cc| {
             let ctx = cc.egui_ctx.clone();
             let engine = Engine::start(backend, Arc::new(move || ctx.request_repaint())).unwrap();
-            let model = Some(format!("{}/{MODEL}", env!("CARGO_MANIFEST_DIR")));
-            App::new(cc, Options { empty, model, ..Options::default() }, engine)
+            App::new(cc, Options { empty, model: Some(model), ..Options::default() }, engine)
         });
         let mut stage = Self { go, seen, window };
         stage.settle();

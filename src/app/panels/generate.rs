@@ -14,7 +14,7 @@ use crate::{
         widgets::{self, Scale},
     },
     diffusion::schedulers,
-    engine::{FillMode, PreviewMethod},
+    engine::{FillMode, PreviewMethod, Task},
 };
 
 /// Width of the panel, in points.
@@ -41,6 +41,9 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.set_max_width(WIDTH - 2.0 * f32::from(theme::PANEL_MARGIN));
         model(ui, view, commands);
+        let current = view.models.iter().find(|m| m.id == view.settings.model);
+        super::task::show(ui, view.settings, current);
+        let takes_sizes = current.is_some_and(|m| m.takes_sizes);
         let diffuses =
             view.models.iter().find(|m| m.id == view.settings.model).is_none_or(|m| m.diffuses);
         ui.add_enabled_ui(diffuses, |ui| {
@@ -55,6 +58,9 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings));
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
         preview(ui, view.settings);
+        if takes_sizes {
+            super::xl::show(ui, view.settings, view.models);
+        }
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);
@@ -265,11 +271,13 @@ fn run(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
         }
         return;
     }
-    ui.add_enabled_ui(view.has_document, |ui| {
+    let task = view.settings.task;
+    ui.add_enabled_ui(view.has_document || task == Task::Generate, |ui| {
         let text = if view.has_staged { "Generate again" } else { "Generate" };
         let glyph = if view.has_staged { icons::AGAIN } else { icons::SPARKLE };
         let button = widgets::primary_button(ui, glyph, text, size);
-        if button.on_hover_text("Repaints the marked part  (Ctrl+Enter)").clicked() {
+        let tip = format!("{}  (Ctrl+Enter)", super::task::about(task));
+        if button.on_hover_text(tip).clicked() {
             commands.push(Command::Generate);
         }
     });

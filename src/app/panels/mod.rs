@@ -8,5 +8,7 @@ pub mod notices;
 pub mod prompts;
 pub mod result_bar;
 pub mod status;
+pub mod task;
 pub mod tool_options;
 pub mod tools;
+pub mod xl;

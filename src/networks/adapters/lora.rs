@@ -217,6 +217,7 @@ fn layer_scales(
             path: place.path.strip_prefix("text_model.").unwrap_or(place.path),
             rank: stored.rank,
             alpha: stored.alpha,
+            kohya: matches!(stored.layer, Layer::Flat(_)),
         })
         .collect();
     Ok(scales(&layers, config.as_ref(), rule))

@@ -11,7 +11,9 @@ pub enum AlphaRule {
     /// A layer's own, as those who trained it mean it.
     Own,
     /// As diffusers 0.42 does: where it cannot tell which layer an alpha belongs to (attention, and
-    /// all of the first text encoder), the most common alpha of the network.
+    /// all of the first text encoder), the most common alpha of the network. It also loses a text
+    /// encoder's attention if a kohya file has none of its output projections: those are what it
+    /// tells the naming by.
     Reference,
 }
 
@@ -22,6 +24,8 @@ pub struct LayerScale<'a> {
     pub path: &'a str,
     pub rank: usize,
     pub alpha: Option<f64>,
+    /// Whether the file names it as kohya's trainers do.
+    pub kohya: bool,
 }
 
 /// The scales of all layers of a file, which come in the file's order.
@@ -29,6 +33,9 @@ pub fn scales(layers: &[LayerScale<'_>], config: Option<&PeftConfig>, rule: Alph
     let parts = [Part::Unet, Part::TextEncoder, Part::TextEncoder2];
     let common = parts.map(|part| most_common(layers, part));
     let scale = |layer: &LayerScale<'_>| {
+        if rule == AlphaRule::Reference && is_lost(layer, layers) {
+            return 0.0;
+        }
         if let Some(scale) = config.and_then(|config| config.scale(layer)) {
             return scale;
         }
@@ -58,6 +65,17 @@ fn most_common(layers: &[LayerScale<'_>], part: Part) -> Option<f64> {
     counts.iter().find(|(_, count)| *count == most).map(|(alpha, _)| *alpha)
 }
 
+/// Whether the reference does not recognise this layer's names.
+fn is_lost(layer: &LayerScale<'_>, layers: &[LayerScale<'_>]) -> bool {
+    let attends = |layer: &LayerScale<'_>| layer.path.contains("self_attn");
+    let mut same = layers.iter().filter(|other| other.part == layer.part);
+    layer.kohya
+        && layer.part != Part::Unet
+        && attends(layer)
+        && same.clone().any(|other| !attends(other))
+        && !same.any(|other| other.path.ends_with("out_proj"))
+}
+
 /// Whether the reference finds this layer's own alpha.
 fn keeps_its_own(layer: &LayerScale<'_>) -> bool {
     match layer.part {
@@ -75,7 +93,7 @@ mod tests {
     use super::*;
 
     fn layer(path: &str, rank: usize, alpha: Option<f64>) -> LayerScale<'_> {
-        LayerScale { part: Part::Unet, path, rank, alpha }
+        LayerScale { part: Part::Unet, path, rank, alpha, kohya: true }
     }
 
     #[test]
@@ -95,5 +113,15 @@ mod tests {
         ];
         assert_eq!(scales(&layers, None, AlphaRule::Own), [0.5, 0.25, 0.25, 1.0, 0.75]);
         assert_eq!(scales(&layers, None, AlphaRule::Reference), [0.25, 0.25, 0.25, 0.25, 0.75]);
+    }
+
+    #[test]
+    fn the_reference_loses_attention_without_output_projections() {
+        let text = |path| LayerScale { part: Part::TextEncoder, ..layer(path, 2, Some(1.0)) };
+        let layers = [text("0.self_attn.q_proj"), text("0.mlp.fc1")];
+        assert_eq!(scales(&layers, None, AlphaRule::Own), [0.5, 0.5]);
+        assert_eq!(scales(&layers, None, AlphaRule::Reference), [0.0, 0.5]);
+        let layers = [text("0.self_attn.q_proj"), text("0.self_attn.out_proj"), text("0.mlp.fc1")];
+        assert_eq!(scales(&layers, None, AlphaRule::Reference), [0.5, 0.5, 0.5]);
     }
 }

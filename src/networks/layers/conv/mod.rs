@@ -146,7 +146,9 @@ mod tests {
             assert_eq!(got.dims(), right.dims());
             let difference = (got - right).unwrap().abs().unwrap().max_all().unwrap();
             let difference = difference.to_scalar::<f32>().unwrap();
-            assert!(difference < 1e-4, "{inputs} {outputs} {kernel} {stride}: {difference}");
+            // Sums of so many products in another order; the numbers are different each time.
+            let bound = 1e-5 + 1e-6 * (inputs * kernel * kernel) as f32;
+            assert!(difference < bound, "{inputs} {outputs} {kernel} {stride}: {difference}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::prompt_counts::ReaderKey;
+use super::{commands::Command, prompt_counts::ReaderKey};
 use crate::{
     catalog,
     document::Snapshot,
@@ -29,6 +29,38 @@ pub enum Purpose {
     ModelFolder,
     LoraFolder,
     EmbeddingFolder,
+    ControlFolder,
+    /// For the ControlNet with this number.
+    ControlImage(usize),
+}
+
+impl Purpose {
+    /// What a dialog says.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Open => "Open a picture",
+            Self::Save => "Save the picture",
+            Self::ModelFolder => "Use a model folder",
+            Self::LoraFolder => "Add a folder of LoRAs",
+            Self::EmbeddingFolder => "Add a folder of embeddings",
+            Self::ControlFolder => "Use a ControlNet folder",
+            Self::ControlImage(_) => "Steer by a picture",
+        }
+    }
+
+    /// What follows from a choice.
+    pub fn command(self, path: PathBuf) -> Command {
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        match self {
+            Self::Open => Command::OpenPath(path),
+            Self::Save => Command::SaveTo(path),
+            Self::ModelFolder => Command::UseModel(text(path)),
+            Self::LoraFolder => Command::AddLoraFolder(path),
+            Self::EmbeddingFolder => Command::AddEmbeddingFolder(path),
+            Self::ControlFolder => Command::AddControl(text(path)),
+            Self::ControlImage(index) => Command::UseControlImage(index, path),
+        }
+    }
 }
 
 /// An answer.
@@ -147,22 +179,22 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
     if let Some(folder) = start.as_deref().and_then(Path::parent) {
         dialog = dialog.set_directory(folder);
     }
+    dialog = dialog.set_title(purpose.title());
     match purpose {
-        Purpose::Open => dialog
-            .set_title("Open a picture")
+        Purpose::Open | Purpose::ControlImage(_) => dialog
             .add_filter("Pictures", &["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"])
             .pick_file(),
         Purpose::Save => {
             let name = start.as_deref().and_then(Path::file_stem).and_then(|s| s.to_str());
             dialog
-                .set_title("Save the picture")
                 .set_file_name(format!("{}.png", name.unwrap_or("picture")))
                 .add_filter("PNG", &["png"])
                 .add_filter("Other pictures", &["jpg", "jpeg", "webp", "tif", "tiff", "bmp"])
                 .save_file()
         }
-        Purpose::ModelFolder => dialog.set_title("A model in the diffusers layout").pick_folder(),
-        Purpose::LoraFolder => dialog.set_title("A folder of LoRAs").pick_folder(),
-        Purpose::EmbeddingFolder => dialog.set_title("A folder of embeddings").pick_folder(),
+        Purpose::ModelFolder
+        | Purpose::LoraFolder
+        | Purpose::EmbeddingFolder
+        | Purpose::ControlFolder => dialog.pick_folder(),
     }
 }

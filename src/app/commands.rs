@@ -48,6 +48,11 @@ pub enum Command {
     SelectResult(isize),
     UseSeed(u64),
     ChooseModelFolder,
+    ChooseControlFolder,
+    /// Of the ControlNet with this number.
+    ChooseControlImage(usize),
+    AddControl(String),
+    UseControlImage(usize, PathBuf),
     UseModel(String),
     ChooseLoraFolder,
     AddLoraFolder(PathBuf),

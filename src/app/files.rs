@@ -31,17 +31,7 @@ impl App {
     pub(super) fn receive_background(&mut self, ctx: &egui::Context) {
         for done in self.background.drain() {
             match done {
-                Done::Chosen(Purpose::Open, path) => self.commands.push(Command::OpenPath(path)),
-                Done::Chosen(Purpose::Save, path) => self.commands.push(Command::SaveTo(path)),
-                Done::Chosen(Purpose::ModelFolder, path) => {
-                    self.commands.push(Command::UseModel(path.to_string_lossy().into_owned()));
-                }
-                Done::Chosen(Purpose::LoraFolder, path) => {
-                    self.commands.push(Command::AddLoraFolder(path));
-                }
-                Done::Chosen(Purpose::EmbeddingFolder, path) => {
-                    self.commands.push(Command::AddEmbeddingFolder(path));
-                }
+                Done::Chosen(purpose, path) => self.commands.push(purpose.command(path)),
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
                 Done::Embeddings(found) => self.settings.embeddings.found = found,
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),

@@ -94,15 +94,8 @@ impl Guard {
 impl Guard {
     fn show_typing(&mut self, ctx: &egui::Context, commands: &mut CommandQueue) {
         let Some((purpose, mut path)) = self.typing.take() else { return };
-        let title = match purpose {
-            Purpose::Open => "Open a picture",
-            Purpose::Save => "Save the picture",
-            Purpose::ModelFolder => "Use a model folder",
-            Purpose::LoraFolder => "Add a folder of LoRAs",
-            Purpose::EmbeddingFolder => "Add a folder of embeddings",
-        };
         let mut decided = None;
-        egui::Window::new(title)
+        egui::Window::new(purpose.title())
             .collapsible(false)
             .resizable(false)
             .anchor(Align2::CENTER_CENTER, egui::Vec2::ZERO)
@@ -122,18 +115,10 @@ impl Guard {
                     decided = if ok { Some(true) } else { cancel.then_some(false) };
                 });
             });
-        match (decided, purpose) {
-            (None, _) => self.typing = Some((purpose, path)),
-            (Some(false), _) => self.after_saving = None,
-            (Some(true), Purpose::Open) => commands.push(Command::OpenPath(path.into())),
-            (Some(true), Purpose::Save) => commands.push(Command::SaveTo(path.into())),
-            (Some(true), Purpose::ModelFolder) => commands.push(Command::UseModel(path)),
-            (Some(true), Purpose::LoraFolder) => {
-                commands.push(Command::AddLoraFolder(path.into()));
-            }
-            (Some(true), Purpose::EmbeddingFolder) => {
-                commands.push(Command::AddEmbeddingFolder(path.into()));
-            }
+        match decided {
+            None => self.typing = Some((purpose, path)),
+            Some(false) => self.after_saving = None,
+            Some(true) => commands.push(purpose.command(path.into())),
         }
     }
 }

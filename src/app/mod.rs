@@ -6,6 +6,7 @@
 mod background;
 mod canvas;
 mod commands;
+mod controls;
 mod embeddings;
 mod execute;
 mod files;

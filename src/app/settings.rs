@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{embeddings::Embeddings, loras::LoraChoice};
+use super::{controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice};
 use crate::engine::{
     FillMode, MicroConditions, NoiseKind, PreviewMethod, PromptSyntax, Request, Stage, Task,
 };
@@ -52,6 +52,9 @@ pub struct Settings {
     pub match_edges: bool,
     pub fill_mode: FillMode,
     pub preview: PreviewMethod,
+    pub controls: Vec<ControlSettings>,
+    /// Counts where there are ControlNets.
+    pub guess_mode: bool,
 }
 
 impl Default for Settings {
@@ -81,6 +84,8 @@ impl Default for Settings {
             match_edges: true,
             fill_mode: FillMode::Original,
             preview: PreviewMethod::Linear,
+            controls: Vec::new(),
+            guess_mode: false,
         }
     }
 }
@@ -116,6 +121,8 @@ impl Settings {
             fill_mode: self.fill_mode,
             preview: self.preview,
             noise: NoiseKind::Torch,
+            controlnets: self.controls.iter().map(ControlSettings::request).collect(),
+            guess_mode: self.guess_mode && !self.controls.is_empty(),
             ..Request::default()
         };
         if let Some(stage) = self.refiner.stage() {

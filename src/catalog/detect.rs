@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{CatalogError, FewSteps, hub_cache, places, stored};
+use super::{CatalogError, FewSteps, controlnets::inspect_controlnet, hub_cache, places, stored};
 
 /// The lines of models that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +257,7 @@ fn read_card(path: &Path) -> Result<Card, CatalogError> {
 }
 
 /// A hub snapshot's folder is named by a commit; its repository says more.
-fn folder_name(path: &Path) -> String {
+pub(super) fn folder_name(path: &Path) -> String {
     let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
     let repository = path.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent);
     repository
@@ -298,22 +298,17 @@ fn refuse_file(path: &Path) -> CatalogError {
 }
 
 fn refuse_folder(path: &Path) -> CatalogError {
-    if let Ok(config) = read_object(&path.join("config.json")) {
-        let class = config.get("_class_name").and_then(Value::as_str).unwrap_or_default();
-        if class.contains("ControlNet") {
-            return CatalogError::NotYet {
-                path: path.to_path_buf(),
-                what: "a ControlNet".into(),
-                instead: NAME_A_FOLDER,
-            };
-        }
+    if let Ok(Some(folder)) = inspect_controlnet(path) {
+        let about = folder.about();
+        let reason = format!("this is {about}, which steers a model: name it with --controlnet");
+        return CatalogError::Broken { path: path.to_path_buf(), reason };
     }
     let reason = "there is no model_index.json in it, so it is not a model in diffusers layout; \
                   name the folder that holds unet, vae and text_encoder";
     CatalogError::Broken { path: path.to_path_buf(), reason: reason.into() }
 }
 
-fn read_object(file: &Path) -> Result<Map<String, Value>, CatalogError> {
+pub(super) fn read_object(file: &Path) -> Result<Map<String, Value>, CatalogError> {
     let text = fs::read_to_string(file).map_err(|error| broken(file, error))?;
     match serde_json::from_str(&text) {
         Ok(Value::Object(object)) => Ok(object),
@@ -352,6 +347,6 @@ fn sample_size(file: &Path, unet: &Map<String, Value>) -> Result<usize, CatalogE
     }
 }
 
-fn broken(path: &Path, reason: impl std::fmt::Display) -> CatalogError {
+pub(super) fn broken(path: &Path, reason: impl std::fmt::Display) -> CatalogError {
     CatalogError::Broken { path: path.to_path_buf(), reason: reason.to_string() }
 }

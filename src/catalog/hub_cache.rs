@@ -9,12 +9,18 @@ use super::places::is_model;
 
 /// The models in a hub cache, by `owner/name`.
 pub fn models(cache: &Path) -> Vec<(String, PathBuf)> {
+    let snapshot = |(id, path): (String, PathBuf)| Some((id, snapshot(&path)?));
+    repositories(cache).into_iter().filter_map(snapshot).collect()
+}
+
+/// Every repository of models in a hub cache, by `owner/name`, whatever is in it.
+pub fn repositories(cache: &Path) -> Vec<(String, PathBuf)> {
     let Ok(entries) = fs::read_dir(cache) else { return Vec::new() };
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
             let path = entry.ok()?.path();
             let id = path.file_name()?.to_str()?.strip_prefix("models--")?.replace("--", "/");
-            Some((id, snapshot(&path)?))
+            Some((id, path))
         })
         .collect();
     found.sort();

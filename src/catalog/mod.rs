@@ -3,6 +3,7 @@
 //! A model is named by an id (`starter`, `content-aware`, or a name found in the places of
 //! [`places`]) or by the path of a folder in the layout of `diffusers`.
 
+mod controlnets;
 mod detect;
 mod few_steps;
 mod hub_cache;
@@ -14,6 +15,7 @@ mod tiny;
 
 use std::path::{Path, PathBuf};
 
+pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::FewSteps;
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
@@ -32,6 +34,11 @@ pub enum CatalogError {
          diffusers layout (with a model_index.json), or put its parent into OVERPAINT_MODELS"
     )]
     NotFound { model: String, known: String },
+    #[error(
+        "no ControlNet `{name}`: it is neither a folder here nor one of those found ({known}). Name \
+         a folder with the config.json of a ControlNetModel, or put its parent into OVERPAINT_MODELS"
+    )]
+    NoControlNet { name: String, known: String },
     /// A kind of model that is recognised but cannot be run.
     #[error("{path}: this is {what}, which is not supported yet; {instead}")]
     NotYet { path: PathBuf, what: String, instead: &'static str },

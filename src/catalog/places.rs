@@ -58,6 +58,23 @@ pub fn models() -> Vec<(String, PathBuf)> {
     found
 }
 
+/// Every folder that may hold something, by id: those in the model folders, and the repositories of
+/// the hub's cache.
+pub(super) fn all() -> Vec<(String, PathBuf)> {
+    let local = model_folders().into_iter().flat_map(|folder| {
+        let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
+        let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        found.retain(|path| path.is_dir());
+        found.sort();
+        found.push(folder);
+        found
+    });
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let local = local.filter_map(|path| Some((name(&path)?, path)));
+    let cached = hub_cache_folder().into_iter().flat_map(|cache| hub_cache::repositories(&cache));
+    local.chain(cached).collect()
+}
+
 /// A folder that is a model itself, or the models directly in it, by name.
 fn models_in(folder: &Path) -> Vec<(String, PathBuf)> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());

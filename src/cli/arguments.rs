@@ -139,6 +139,8 @@ pub struct Common {
     #[command(flatten)]
     pub refiner: Refiner,
     #[command(flatten)]
+    pub controls: Controls,
+    #[command(flatten)]
     pub machine: Machine,
     #[command(flatten)]
     pub outputs: Outputs,
@@ -295,6 +297,35 @@ pub struct Refiner {
         allow_negative_numbers = true
     )]
     pub refiner_start: Option<f64>,
+}
+
+/// Networks that steer the picture by other pictures.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "ControlNets")]
+pub struct Controls {
+    /// A ControlNet's folder or id; given several times, all of them work together
+    #[arg(long, value_name = "ID|FOLDER")]
+    pub controlnet: Vec<String>,
+    /// The picture that a ControlNet sees, one for each in the same order; `from-mask` stands for one
+    /// made of picture and mask, as ControlNets for inpainting take it [default: from-mask for
+    /// fill]
+    #[arg(long, value_name = "FILE|from-mask")]
+    pub control_image: Vec<PathBuf>,
+    /// How much it counts, -10 to 10; once for all, or once for each [default: 1; with --exact 1 for
+    /// generate, 0.8 for transform, 0.5 for fill]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    pub controlnet_conditioning_scale: Vec<f64>,
+    /// The part of the steps, 0 to 1, from which it counts; once for all, or once for each [default:
+    /// 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub control_guidance_start: Vec<f64>,
+    /// The part of the steps, 0 to 1, up to which it counts; once for all, or once for each [default:
+    /// 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub control_guidance_end: Vec<f64>,
+    /// Steers what the prompt asks for only, finer states less: works without a prompt
+    #[arg(long)]
+    pub guess_mode: bool,
 }
 
 /// What it runs on.

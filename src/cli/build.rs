@@ -8,7 +8,7 @@ use std::{
 use super::{
     Failure,
     arguments::{Added, Common, Fill, Generate, Machine, Outputs, Refiner, Settings, Transform},
-    files,
+    controls, files,
 };
 use crate::{
     catalog,
@@ -79,6 +79,7 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
     apply(&mut request, settings);
     add(&mut request, &common.added);
     refine(&mut request, &common.refiner);
+    controls::apply(&mut request, &common.controls)?;
     set(&mut request.device, common.machine.device);
     request.dtype = common.machine.dtype.or(request.dtype);
     Ok(request)

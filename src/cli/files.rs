@@ -68,6 +68,11 @@ fn inputs(run: &Run) -> Vec<&Path> {
     if let Some(ImageSource::File(path)) = &run.request.mask {
         inputs.push(path);
     }
+    for control in &run.request.controlnets {
+        if let Some(ImageSource::File(path)) = &control.image {
+            inputs.push(path);
+        }
+    }
     for stage in &run.request.chain {
         if let Some(ImageSource::File(path)) = &stage.mask {
             inputs.push(path);

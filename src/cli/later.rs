@@ -4,16 +4,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 
 /// Options with a value.
-const WITH_VALUE: &[&str] = &[
-    "controlnet",
-    "control-image",
-    "controlnet-conditioning-scale",
-    "control-guidance-start",
-    "control-guidance-end",
-    "prior",
-];
-/// Options without.
-const FLAGS: &[&str] = &["guess-mode"];
+const WITH_VALUE: &[&str] = &["prior"];
 
 /// The commands that take them.
 const COMMANDS: [&str; 3] = ["fill", "generate", "transform"];
@@ -22,11 +13,9 @@ const COMMANDS: [&str; 3] = ["fill", "generate", "transform"];
 pub fn extend(command: Command) -> Command {
     let arguments = || {
         let named = |name: &&'static str| Arg::new(*name).long(*name).hide(true);
-        let with_value = WITH_VALUE
+        WITH_VALUE
             .iter()
-            .map(move |name| named(name).action(ArgAction::Append).allow_hyphen_values(true));
-        let flags = FLAGS.iter().map(move |name| named(name).action(ArgAction::SetTrue));
-        with_value.chain(flags)
+            .map(move |name| named(name).action(ArgAction::Append).allow_hyphen_values(true))
     };
     COMMANDS
         .iter()
@@ -40,6 +29,6 @@ pub fn named(matches: &ArgMatches) -> Option<String> {
         return None;
     }
     let given = |name: &&&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let name = WITH_VALUE.iter().chain(FLAGS).find(given)?;
+    let name = WITH_VALUE.iter().find(given)?;
     Some(format!("--{name}"))
 }

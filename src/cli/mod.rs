@@ -4,6 +4,7 @@
 
 mod arguments;
 mod build;
+mod controls;
 mod doctor;
 mod files;
 mod later;

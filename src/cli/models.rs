@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Failure, arguments::Models};
-use crate::catalog::{self, Entry, Model, ModelFolder};
+use crate::catalog::{self, ControlNetFolder, Entry, Model, ModelFolder};
 
 /// Prints the list, or one model.
 pub fn run(arguments: &Models) -> Result<(), Failure> {
@@ -30,6 +30,9 @@ fn list(json: bool) {
     for entry in &entries {
         println!("{:width$}  {}", entry.id, entry.about);
     }
+    for (id, folder) in catalog::controlnets() {
+        println!("{id:width$}  {}", folder.about());
+    }
     println!();
     println!("Folders in diffusers layout can be named by path; {}", places());
 }
@@ -52,13 +55,16 @@ fn json_of(entry: &Entry) -> Value {
 }
 
 fn show(model: &str, json: bool) -> Result<(), Failure> {
-    let rows = match catalog::find(model).map_err(Failure::bad)? {
-        Model::ContentAware => vec![
-            ("name", json!("Content-aware")),
-            ("family", json!("none: fills from the rest of the picture")),
-            ("can", json!(["fill"])),
-        ],
-        Model::Diffusion(folder) => facts(&folder),
+    let rows = match catalog::find_controlnet(model) {
+        Ok(folder) => facts_of_controlnet(&folder),
+        Err(_) => match catalog::find(model).map_err(Failure::bad)? {
+            Model::ContentAware => vec![
+                ("name", json!("Content-aware")),
+                ("family", json!("none: fills from the rest of the picture")),
+                ("can", json!(["fill"])),
+            ],
+            Model::Diffusion(folder) => facts(&folder),
+        },
     };
     if json {
         let object: serde_json::Map<String, Value> =
@@ -82,6 +88,18 @@ fn facts(folder: &ModelFolder) -> Vec<(&'static str, Value)> {
         ("dtype", json!(folder.dtype())),
         ("size", json!(folder.native_size)),
         ("can", json!(folder.abilities())),
+    ]
+}
+
+fn facts_of_controlnet(folder: &ControlNetFolder) -> Vec<(&'static str, Value)> {
+    vec![
+        ("name", json!(folder.name)),
+        ("path", json!(folder.path)),
+        ("family", json!(folder.about())),
+        ("prompt_width", json!(folder.prompt_width)),
+        ("channel_order", json!(if folder.is_bgr { "bgr" } else { "rgb" })),
+        ("dtype", json!(folder.dtype())),
+        ("can", json!(["steer a model: --controlnet"])),
     ]
 }
 

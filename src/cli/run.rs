@@ -79,6 +79,12 @@ fn prepared(run: &Run) -> Result<Prepared, Failure> {
         let mask = load_mask(path).map_err(Failure::bad)?;
         request.mask = Some(ImageSource::Memory(Arc::new(mask)));
     }
+    for control in &mut request.controlnets {
+        if let Some(ImageSource::File(path)) = &control.image {
+            let picture = load_picture(path).map_err(Failure::bad)?;
+            control.image = Some(ImageSource::Memory(Arc::new(picture)));
+        }
+    }
     if let Some(folder) = &run.outputs.preview_dir {
         std::fs::create_dir_all(folder)
             .map_err(|error| Failure::Bad(format!("{}: {error}", folder.display())))?;

@@ -23,7 +23,7 @@ pub struct DenoiserInput<'a> {
     pub guidance_embedding: Option<&'a Tensor>,
     /// What else the network is told, one row for each entry.
     pub added: &'a AddedConditions,
-    /// Which evaluation this is, from 0, of how many.
+    /// Which evaluation this is, from 0, of how many; those count that are left out at the end.
     pub index: usize,
     pub total: usize,
     /// Whether the batch is twice the pictures for guidance, those without the prompt first.
@@ -216,9 +216,11 @@ impl Run<'_> {
     ) -> Result<Tensor> {
         let conditioning = Conditioning::new(self.denoiser, prompt, sampling, extras, self.device)?;
         self.heed(ControlFlow::Continue(()))?;
+        let left_out = |last| self.scheduler.timesteps().iter().filter(|t| **t < last).count();
+        let laid_out = timesteps.len() + sampling.down_to.map_or(0, left_out);
         for (index, &timestep) in timesteps.iter().enumerate() {
             let input = self.scheduler.scale_model_input(&latents)?;
-            let place = (index, timesteps.len());
+            let place = (index, laid_out);
             let prediction = conditioning.predict(self.denoiser, &input, timestep, place)?;
             let prediction = prediction.for_scheduler(self.scheduler)?;
             let context = StepContext { eta: sampling.eta, noise: self.noise };

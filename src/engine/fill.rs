@@ -11,9 +11,11 @@ use super::{
     EngineError, FillMode, Monitor, Request,
     compositing::Composite,
     context_area::{around, sampling_size},
+    control::{ControlPicture, Pictures, made_of_whole},
     plan::{ModelFacts, Plan},
     source,
     tensors::opaque,
+    transform::whole_latents,
     validate::check_mask_size,
 };
 use crate::{
@@ -76,25 +78,33 @@ impl Input {
 }
 
 fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, EngineError> {
-    let native = model.reference;
-    let size = Extent::new(request.width.unwrap_or(native), request.height.unwrap_or(native));
+    let pictures = Pictures::read(request)?;
+    // The reference's pipelines differ: with ControlNets the picture's own size is the default.
+    let default = match pictures.is_empty() {
+        true => Extent::new(model.reference, model.reference),
+        false => whole_latents(input.picture.extent(), model.latent_pixels)?,
+    };
+    let width = request.width.unwrap_or(default.width);
+    let size = Extent::new(width, request.height.unwrap_or(default.height));
     let crop = match request.padding_mask_crop {
         Some(padding) => Some(reference_crop(input, size, padding)?),
         None => None,
     };
-    let colours = opaque(&input.picture);
-    let (picture, mask) = match crop {
-        Some(crop) => (
-            resize_and_fill(&colours.crop(crop), size),
-            resize_mask_and_fill(&input.mask.crop(crop), size),
-        ),
-        None => (
-            resize_picture(&colours, size, Filter::Lanczos),
-            resize_mask(&input.mask, size, Filter::Lanczos),
-        ),
+    let fit = |picture: &Picture| match crop {
+        Some(crop) => resize_and_fill(&opaque(&picture.crop(crop)), size),
+        None => resize_picture(&opaque(picture), size, Filter::Lanczos),
     };
+    let picture = fit(&input.picture);
+    let mask = match crop {
+        Some(crop) => resize_mask_and_fill(&input.mask.crop(crop), size),
+        None => resize_mask(&input.mask, size, Filter::Lanczos),
+    };
+    let controls = pictures.fitted(fit, || match crop {
+        Some(_) => Ok(ControlPicture::made(&picture, &mask)),
+        None => made_of_whole(&input.picture, &input.mask, size),
+    })?;
     let composite = exact_composite(request, input, size, crop)?;
-    Ok(Plan { size, picture: Some(picture), mask: Some(mask), composite })
+    Ok(Plan { size, picture: Some(picture), mask: Some(mask), controls, composite })
 }
 
 fn reference_crop(input: &Input, size: Extent, padding: u32) -> Result<Bounds, EngineError> {
@@ -144,10 +154,17 @@ fn product(
     let seen = opaque(prepared.as_ref().unwrap_or(&original));
     let picture = resize_picture(&seen, size, Filter::Lanczos);
     let mask = covering(&resize_mask(&touched(&soft), size, Filter::Lanczos), model.latent_pixels);
+    let controls = Pictures::read(request)?.fitted(
+        |control| {
+            let whole = resize_picture(control, input.picture.extent(), Filter::Lanczos);
+            resize_picture(&opaque(&whole.crop(bounds)), size, Filter::Lanczos)
+        },
+        || Ok(ControlPicture::made(&picture, &mask)),
+    )?;
     let mask_of_composite = request.overlay.then(|| Arc::new(soft));
     let match_edges = request.match_edges;
     let composite = Composite::Region { original, bounds, mask: mask_of_composite, match_edges };
-    Ok(Plan { size, picture: Some(picture), mask: Some(mask), composite })
+    Ok(Plan { size, picture: Some(picture), mask: Some(mask), controls, composite })
 }
 
 /// The whole picture where it is not much larger than what the model was trained at; otherwise,

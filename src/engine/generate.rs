@@ -4,20 +4,33 @@ use super::{
     EngineError, Request,
     compositing::Composite,
     context_area::sampling_size,
+    control::Pictures,
     plan::{ModelFacts, Plan},
+    tensors::opaque,
+    transform::whole_latents,
 };
-use crate::geometry::Extent;
+use crate::{
+    geometry::Extent,
+    pixels::resize::{Filter, resize_picture},
+};
 
-/// At the size asked for, otherwise in the canvas's proportions, otherwise at the model's own size.
+/// At the size asked for, otherwise in the proportions of the canvas or the control picture, otherwise
+/// at the model's own size.
 pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
-    let native = if request.exact { model.reference } else { model.native };
+    let pictures = Pictures::read(request)?;
     let canvas = request.canvas.filter(|canvas| !request.exact && !canvas.is_empty());
-    let size = match (request.size(), canvas) {
-        (None, Some(canvas)) => sampling_size(canvas, native),
-        _ => Extent::new(request.width.unwrap_or(native), request.height.unwrap_or(native)),
+    let default = match canvas.or(pictures.first_extent()) {
+        Some(extent) if request.exact => whole_latents(extent, model.latent_pixels)?,
+        Some(extent) => sampling_size(extent, model.native),
+        None if request.exact => Extent::new(model.reference, model.reference),
+        None => Extent::new(model.native, model.native),
     };
+    let width = request.width.unwrap_or(default.width);
+    let size = Extent::new(width, request.height.unwrap_or(default.height));
+    let controls =
+        pictures.all_fitted(|picture| resize_picture(&opaque(picture), size, Filter::Lanczos))?;
     let composite = Composite::Whole { extent: canvas.unwrap_or(size) };
-    Ok(Plan { size, picture: None, mask: None, composite })
+    Ok(Plan { size, picture: None, mask: None, controls, composite })
 }
 
 #[cfg(test)]

@@ -44,14 +44,16 @@ pub fn handed_on(
     } else if !residents.share_autoencoder(next.before, next.pass)? {
         format!("{} and {} have different autoencoders", before.name, after.name)
     } else {
-        return Ok((Inputs { picture: None, latents: Some(latents), mask }, None));
+        let inputs = Inputs { picture: None, latents: Some(latents), mask, controls: Vec::new() };
+        return Ok((inputs, None));
     };
     monitor.loading("Decoding the picture", None)?;
     let model = residents.get(next.before, monitor)?;
     let decoded = decode(model.decoder(), &latents)?;
     let picture = as_bytes(&decoded).map_err(EngineError::failed)?;
     let note = format!("the picture was decoded and encoded between two passes: {reason}");
-    Ok((Inputs { picture: Some(picture), latents: None, mask }, Some(note)))
+    let inputs = Inputs { picture: Some(picture), latents: None, mask, controls: Vec::new() };
+    Ok((inputs, Some(note)))
 }
 
 /// The picture [B, 3, H, W] as a file would keep it.

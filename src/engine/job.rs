@@ -76,6 +76,7 @@ fn run_pass(
 ) -> Result<(Tensor, Vec<Recorded>), EngineError> {
     model.use_loras(pass, monitor)?;
     model.use_autoencoder(pass.vae.as_deref(), monitor)?;
+    model.load_controls(pass, monitor)?;
     let encoded = Encoded::new(model, pass, plan.size, inputs, monitor)?;
     model.prepare_preview(pass.preview, monitor)?;
     let preview = model.preview(pass.preview);

@@ -55,6 +55,11 @@ pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
                 check_pass(&pass)?;
             }
         }
+        catalog::Model::ContentAware if !request.controlnets.is_empty() => {
+            return Err(EngineError::invalid(
+                "content-aware fill takes no ControlNet: name a diffusion model with --model",
+            ));
+        }
         catalog::Model::ContentAware if !request.chain.is_empty() => {
             diffusion_model(&request.model)?;
         }
@@ -76,12 +81,20 @@ fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> 
             "refines pictures and makes no new ones: name it with --refiner, or use transform",
         );
     }
-    let rescaled = pass.exact && pass.guidance_rescale > 0.0;
-    if rescaled && pass.task != Task::Generate && !folder.takes_sizes {
+    // The pipelines of the reference that have it.
+    let rescales = match (folder.takes_sizes, pass.controlnets.is_empty()) {
+        (true, true) => true,
+        (false, true) => pass.task == Task::Generate,
+        (true, false) => pass.task == Task::Fill,
+        (false, false) => false,
+    };
+    if pass.exact && pass.guidance_rescale > 0.0 && !rescales {
         return Err(EngineError::invalid(
-            "guidance rescale belongs to text-to-image only in the reference; leave it out, or \
-             leave out --exact",
+            "the reference has no guidance rescale for this; leave it out, or leave out --exact",
         ));
+    }
+    for control in &pass.controlnets {
+        catalog::find_controlnet(&control.model).map_err(EngineError::invalid)?;
     }
     scheduler(folder, pass)?;
     for lora in &pass.lora {

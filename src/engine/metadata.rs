@@ -9,12 +9,13 @@ const REQUEST_KEY: &str = "overpaint";
 /// The key that other tools read.
 const PARAMETERS_KEY: &str = "parameters";
 
-/// The settings of a request, as text that [`text_of_settings`] and [`request_of`] read. Picture
+/// The settings of a request, as text that [`text_of_settings`] and [`request_of`] read. Pictures
 /// and mask are left out, and of LoRAs and embeddings their folders: a shared picture should not tell
 /// where its maker keeps files.
 pub fn settings_of(request: &Request) -> String {
     let mut request = Request { image: None, mask: None, ..request.clone() };
     request.chain.iter_mut().for_each(|stage| stage.mask = None);
+    request.controlnets.iter_mut().for_each(|control| control.image = None);
     let embeddings = request.embeddings.iter_mut().map(|embedding| &mut embedding.path);
     for path in embeddings.chain(request.lora.iter_mut().map(|lora| &mut lora.path)) {
         *path = path.file_name().unwrap_or_default().into();

@@ -10,6 +10,7 @@ pub mod compositing;
 mod conditions;
 mod content_aware;
 mod context_area;
+mod control;
 mod device;
 pub mod event;
 mod fill;
@@ -44,6 +45,7 @@ mod validate;
 mod watcher;
 
 pub use backend::{Backend, EngineError, Monitor};
+pub use control::ControlNet;
 pub use device::device_name;
 pub use event::{
     Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress, Recorded, Recording,

@@ -6,6 +6,7 @@ use super::{
     EngineError, Monitor, PreviewMethod, Request, Task,
     autoencoder::{self, Autoencoder, LatentSpace},
     calibration::chart,
+    control::{ControlNetworks, Controlled},
     inversions::Inversions,
     loras::Loras,
     memo::Memo,
@@ -42,6 +43,8 @@ pub struct Model {
     inversions: Inversions,
     /// For previews.
     tiny: Option<Autoencoder>,
+    controls: ControlNetworks,
+    dtype: DType,
 }
 
 impl Model {
@@ -66,7 +69,36 @@ impl Model {
             loras: Loras::default(),
             inversions: Inversions::default(),
             tiny: None,
+            controls: ControlNetworks::default(),
+            dtype,
         })
+    }
+
+    /// Makes the ControlNets of a request resident, and no others.
+    ///
+    /// # Errors
+    /// When one is not found, cannot be read, or does not fit this model.
+    pub fn load_controls(
+        &mut self,
+        request: &Request,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), EngineError> {
+        let unit = self.folder.latent_pixels;
+        let kind = (&self.device, self.dtype);
+        self.controls.load(request, &self.networks.unet, unit, kind, monitor)
+    }
+
+    /// The U-Net with the ControlNets of a request beside it, if it has any; `pictures` are what they
+    /// see, [1, 3, H, W] in [0, 1] and -1 where something is absent.
+    ///
+    /// # Errors
+    /// If a control picture does not fit its network.
+    pub fn controlled(
+        &self,
+        request: &Request,
+        pictures: &[Tensor],
+    ) -> Result<Option<Controlled<'_>>, EngineError> {
+        self.controls.beside(&self.networks.unet, request, pictures)
     }
 
     /// Puts the request's LoRAs in place, and no others.
@@ -250,7 +282,7 @@ pub fn scheduler(
 ) -> Result<Box<dyn Scheduler>, EngineError> {
     let config = scheduler_config(folder)?;
     let pipeline = match request.task {
-        _ if folder.takes_sizes => PipelineKind::Uncorrected,
+        _ if folder.takes_sizes || !request.controlnets.is_empty() => PipelineKind::Uncorrected,
         Task::Fill => PipelineKind::Inpaint,
         Task::Generate => PipelineKind::TextToImage,
         Task::Transform => PipelineKind::ImageToImage,

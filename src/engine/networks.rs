@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diffusion::{Denoiser, DenoiserInput},
     networks::{
-        Conditioning, NetworkError, UNet2DConditionModel, UNetConfig, Weights,
+        Conditioning, NetworkError, Residuals, UNet2DConditionModel, UNetConfig, Weights,
         adapters::{self, Parts},
         unet::AdditionConfig,
     },
@@ -38,9 +38,25 @@ impl Denoiser for Unet {
     }
 
     fn predict(&self, input: DenoiserInput<'_>) -> candle_core::Result<Tensor> {
+        self.predict_with(input, None)
+    }
+}
+
+impl Unet {
+    pub fn config(&self) -> &UNetConfig {
+        self.0.config()
+    }
+
+    /// The prediction with what ControlNets add to the states inside.
+    pub fn predict_with(
+        &self,
+        input: DenoiserInput<'_>,
+        residuals: Option<&Residuals>,
+    ) -> candle_core::Result<Tensor> {
         let conditioning = Conditioning {
             timestep_cond: input.guidance_embedding,
             added: Some(input.added),
+            residuals,
             ..Conditioning::new(input.context)
         };
         self.0.forward(input.sample, input.timestep, conditioning)

@@ -45,7 +45,11 @@ fn is_readable(embedding: &EmbeddingUse, folder: &ModelFolder) -> bool {
 fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {
     match request.task {
         Task::Fill if request.exact && folder.takes_sizes => XL_FILL_STRENGTH,
-        Task::Transform if request.exact && folder.takes_sizes => XL_TRANSFORM_STRENGTH,
+        Task::Transform
+            if request.exact && folder.takes_sizes && request.controlnets.is_empty() =>
+        {
+            XL_TRANSFORM_STRENGTH
+        }
         _ => request.strength(),
     }
 }

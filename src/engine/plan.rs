@@ -1,8 +1,8 @@
 //! What is sampled, at which size, and how it goes back onto the picture: a request, read.
 
 use super::{
-    EngineError, Monitor, Request, Task, compositing::Composite, fill, generate, transform,
-    validate::check_side,
+    EngineError, Monitor, Request, Task, compositing::Composite, control::ControlPicture, fill,
+    generate, transform, validate::check_side,
 };
 use crate::{
     catalog::ModelFolder,
@@ -39,6 +39,8 @@ pub struct Plan {
     pub picture: Option<Picture>,
     /// Of that size; for fill only.
     pub mask: Option<Mask>,
+    /// What the ControlNets see, in their order.
+    pub controls: Vec<ControlPicture>,
     pub composite: Composite,
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MicroConditions, PromptSyntax, Stage};
+use super::{MicroConditions, PromptSyntax, Stage, control::ControlNet};
 use crate::{
     document::{MaskTiles, PictureTiles},
     geometry::Extent,
@@ -257,6 +257,11 @@ pub struct Request {
     /// ([`seam::meet`](crate::pixels::seam::meet)). Not in exact mode.
     pub match_edges: bool,
     pub fill_mode: FillMode,
+    /// Networks that steer the picture by others; several work together.
+    pub controlnets: Vec<ControlNet>,
+    /// Lets ControlNets steer only what the prompt asks for, the finer states less: they work
+    /// without a prompt then.
+    pub guess_mode: bool,
     pub device: Device,
     pub dtype: Option<Dtype>,
     pub noise: NoiseKind,
@@ -315,6 +320,8 @@ impl Default for Request {
             overlay: true,
             match_edges: true,
             fill_mode: FillMode::Original,
+            controlnets: Vec::new(),
+            guess_mode: false,
             device: Device::Auto,
             dtype: None,
             noise: NoiseKind::Torch,

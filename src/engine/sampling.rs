@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use super::{
     EngineError, Monitor, NoiseKind, Request, Task,
     conditions::prompt,
+    control::ControlPicture,
     models::{Model, timestep_at},
     plan::Plan,
     tensors::{mask_tensor, picture_tensor},
@@ -29,6 +30,8 @@ pub struct Inputs {
     pub latents: Option<Tensor>,
     /// [1, 1, H, W] in [0, 1], for fill.
     pub mask: Option<Tensor>,
+    /// What the ControlNets see, [1, 3, H, W] in [0, 1] and -1 where something is absent.
+    pub controls: Vec<Tensor>,
 }
 
 impl Inputs {
@@ -36,10 +39,13 @@ impl Inputs {
     pub fn planned(plan: &Plan, device: &Device) -> Result<Self, EngineError> {
         let picture = plan.picture.as_ref().map(|picture| picture_tensor(picture, device));
         let mask = plan.mask.as_ref().map(|mask| mask_tensor(mask, device));
+        let control = |control: &ControlPicture| control.tensor(device);
+        let controls = plan.controls.iter().map(control).collect::<Result<_, _>>();
         Ok(Self {
             picture: picture.transpose().map_err(EngineError::failed)?,
             latents: None,
             mask: mask.transpose().map_err(EngineError::failed)?,
+            controls: controls.map_err(EngineError::failed)?,
         })
     }
 }
@@ -53,6 +59,8 @@ pub struct Encoded {
     mask: Option<Tensor>,
     /// Of the picture without what the mask covers.
     masked_picture: Option<Posterior>,
+    /// What the ControlNets see.
+    controls: Vec<Tensor>,
 }
 
 impl Encoded {
@@ -66,7 +74,7 @@ impl Encoded {
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
         let prompt = prompt(model, request, size, monitor)?;
-        let Inputs { picture, latents, mask } = inputs;
+        let Inputs { picture, latents, mask, controls } = inputs;
         let masked_picture = match (&picture, &mask) {
             (Some(picture), Some(mask)) => {
                 let masked = masked_picture(picture, mask).map_err(EngineError::failed)?;
@@ -80,7 +88,7 @@ impl Encoded {
             Some(picture) if !unseen => Some(model.posterior(&picture, monitor)?),
             _ => None,
         };
-        Ok(Self { prompt, picture, latents, mask, masked_picture })
+        Ok(Self { prompt, picture, latents, mask, masked_picture, controls })
     }
 
     fn source(&self) -> Option<Source<'_>> {
@@ -100,8 +108,12 @@ pub fn sample(
 ) -> Result<Tensor, EngineError> {
     let mut scheduler = model.scheduler(request)?;
     let sampling = sampling(model, request)?;
+    let controlled = model.controlled(request, &encoded.controls)?;
     let mut run = Run {
-        denoiser: model.denoiser(),
+        denoiser: match &controlled {
+            Some(controlled) => controlled,
+            None => model.denoiser(),
+        },
         scheduler: scheduler.as_mut(),
         noise,
         observer: &mut *watcher,

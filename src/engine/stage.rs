@@ -102,6 +102,9 @@ impl Stage {
             scheduler_options,
             // Made for one model; another has layers of its own.
             lora: if *model == first.model { first.lora.clone() } else { Vec::new() },
+            // They steer what the first pass lays out.
+            controlnets: Vec::new(),
+            guess_mode: false,
             chain: Vec::new(),
             ..first.clone()
         }

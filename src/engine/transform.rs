@@ -4,13 +4,17 @@ use super::{
     EngineError, Request,
     compositing::Composite,
     context_area::sampling_size,
+    control::Pictures,
     plan::{ModelFacts, Plan},
     source,
     tensors::opaque,
 };
 use crate::{
     geometry::Extent,
-    pixels::resize::{Filter, resize_picture},
+    pixels::{
+        Picture,
+        resize::{Filter, resize_picture},
+    },
 };
 
 /// Exact: at the picture's own size, cut down to whole latents, and so is the result. Otherwise
@@ -26,13 +30,19 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
         None if request.exact => whole_latents(own, model.latent_pixels)?,
         None => sampling_size(own, model.native),
     };
-    let picture = resize_picture(&opaque(&original), size, Filter::Lanczos);
+    let fit = |picture: &Picture| resize_picture(&opaque(picture), size, Filter::Lanczos);
+    let picture = fit(&original);
+    let controls = Pictures::read(request)?.all_fitted(fit)?;
     let extent = if request.exact { size } else { own };
     let composite = Composite::Whole { extent };
-    Ok(Plan { size, picture: Some(picture), mask: None, composite })
+    Ok(Plan { size, picture: Some(picture), mask: None, controls, composite })
 }
 
-fn whole_latents(extent: Extent, unit: u32) -> Result<Extent, EngineError> {
+/// An extent cut down to whole latents, of `unit` pixels a side.
+///
+/// # Errors
+/// If nothing is left.
+pub fn whole_latents(extent: Extent, unit: u32) -> Result<Extent, EngineError> {
     let size = Extent::new(extent.width / unit * unit, extent.height / unit * unit);
     if size.is_empty() {
         let text = format!("the picture is {extent} pixels, too small: at least {unit} a side");

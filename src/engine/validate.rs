@@ -46,6 +46,7 @@ impl Request {
         let scores = self.micro_conditions;
         within("aesthetic score", scores.aesthetic_score, -1000.0, 1000.0)?;
         within("negative aesthetic score", scores.negative_aesthetic_score, -1000.0, 1000.0)?;
+        self.check_controls()?;
         self.check_part()
     }
 
@@ -89,6 +90,31 @@ impl Request {
         let texts = self.texts();
         for text in [&texts.prompt, &texts.prompt_2, &texts.negative, &texts.negative_2] {
             self.syntax().parse(text).map_err(EngineError::invalid)?;
+        }
+        Ok(())
+    }
+
+    fn check_controls(&self) -> Result<(), EngineError> {
+        for control in &self.controlnets {
+            within("control guidance start", control.guidance_start, 0.0, 1.0)?;
+            within("control guidance end", control.guidance_end, 0.0, 1.0)?;
+            if control.guidance_start >= control.guidance_end {
+                return invalid(format!(
+                    "control guidance starts at {} and ends at {}: the start must lie before the end",
+                    control.guidance_start, control.guidance_end
+                ));
+            }
+            let scale = control.conditioning_scale.unwrap_or(1.0);
+            within("control conditioning scale", scale, -10.0, 10.0)?;
+            if control.image.is_none() && self.task != Task::Fill {
+                return invalid(format!(
+                    "the ControlNet {} has no picture: name one with --control-image",
+                    control.model
+                ));
+            }
+        }
+        if self.guess_mode && self.controlnets.is_empty() {
+            return invalid("guess mode belongs to ControlNets; name one, or leave it out");
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! | [`layers`] | what the networks are built from |
 //! | [`adapters`] | LoRA: what is added to layers of a loaded network |
 //! | [`unet`] | `UNet2DConditionModel` |
+//! | [`controlnet`] | `ControlNetModel` |
 //! | [`autoencoder`] | `AutoencoderKL` |
 //! | [`clip`] | `CLIPTextModel`, `CLIPVisionModelWithProjection` |
 //! | [`movq`] | `VQModel` |
@@ -23,6 +24,7 @@ pub mod adapters;
 pub mod autoencoder;
 pub mod clip;
 pub mod config;
+pub mod controlnet;
 mod error;
 pub mod inversion;
 pub mod layers;
@@ -37,6 +39,7 @@ pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
 pub use clip::{
     ClipTextConfig, ClipTextModel, ClipVisionConfig, ClipVisionModel, Reading, TextOutput,
 };
+pub use controlnet::{ControlNetConfig, ControlNetModel};
 pub use error::{NetworkError, Result};
 pub use inversion::TextualInversion;
 pub use movq::{Movq, MovqConfig};

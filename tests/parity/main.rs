@@ -4,6 +4,7 @@
 //! `cargo test --test parity` runs all; `cargo test --test parity fill9` those whose name says so.
 
 mod compare;
+mod controlnet;
 mod described;
 mod fixtures;
 mod kandinsky;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         sensitivity::trials(),
         networks::trials(),
         kandinsky::trials(),
+        controlnet::trials(),
         noise::trials(),
         pixels::trials(),
         schedulers::trials(),

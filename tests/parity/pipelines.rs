@@ -22,7 +22,7 @@ pub struct Case {
     pub name: String,
     /// By the command line's option names.
     pub settings: Map<String, Value>,
-    /// How many pictures it made.
+    /// How many pictures it made; 0 where only the latents were kept.
     pub images: usize,
     /// The folder that its models and results lie in.
     #[serde(skip)]
@@ -201,6 +201,9 @@ pub fn deviation(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
 }
 
 fn of_pictures(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
+    if case.images == 0 {
+        return Ok(Deviation::default());
+    }
     if outcome.images.len() != case.images {
         return Err(format!("{} pictures instead of {}", outcome.images.len(), case.images));
     }

@@ -56,6 +56,7 @@ fn every_control_has_a_name() {
         "Generate",
         "Canvas",
         "Random seed",
+        "ControlNet",
     ] {
         assert!(
             stage.window.query_all_by_label(label).next().is_some(),

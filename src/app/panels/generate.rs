@@ -5,6 +5,7 @@ use egui::{ComboBox, RichText, Ui};
 use crate::{
     app::{
         commands::{Command, CommandQueue},
+        controls::ControlChoice,
         icons,
         jobs::Jobs,
         models::ModelChoice,
@@ -25,6 +26,7 @@ pub struct GenerateView<'a> {
     pub settings: &'a mut Settings,
     pub overlay: &'a mut Overlay,
     pub models: &'a [ModelChoice],
+    pub controlnets: &'a [ControlChoice],
     pub jobs: &'a Jobs,
     pub prompt_counts: &'a PromptCounts,
     pub has_document: bool,
@@ -64,6 +66,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);
+            super::control::show(ui, view.settings, view.controlnets, commands);
         });
     });
 }

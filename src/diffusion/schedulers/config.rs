@@ -21,7 +21,7 @@ pub enum PipelineKind {
     TextToImage,
     ImageToImage,
     Inpaint,
-    /// Those that take files as they are: Stable Diffusion XL's and Kandinsky's.
+    /// Those that take files as they are: Stable Diffusion XL's, Kandinsky's, and all with ControlNets.
     Uncorrected,
 }
 

@@ -16,9 +16,10 @@ pub use self::{
     config::{AdditionConfig, BlockKind, Level, MidBlock, TimeConfig, UNetConfig},
     residuals::Residuals,
 };
-use self::{
-    added::ImagePrompt,
-    blocks::{Context, DownBlock, Middle, UpBlock},
+use self::{added::ImagePrompt, blocks::UpBlock};
+/// What a ControlNet shares with a U-Net.
+pub(super) use self::{
+    blocks::{Context, DownBlock, Middle},
     time::TimeEmbedding,
 };
 use super::{

@@ -77,18 +77,28 @@ pub fn resize_mask(mask: &Mask, extent: Extent, filter: Filter) -> Mask {
 /// `torch.nn.functional.interpolate` in its default mode: the pixel at `floor(i * in / out)`,
 /// which is how the reference takes a mask to latent size.
 pub fn subsample_mask(mask: &Mask, extent: Extent) -> Mask {
-    let source = mask.extent();
+    Mask { extent, data: subsample::<1>(mask.bytes(), mask.extent(), extent) }
+}
+
+/// The same for a picture.
+pub fn subsample_picture(picture: &Picture, extent: Extent) -> Picture {
+    Picture { extent, data: subsample::<4>(picture.bytes(), picture.extent(), extent) }
+}
+
+fn subsample<const CHANNELS: usize>(bytes: &[u8], from: Extent, to: Extent) -> Vec<u8> {
     let pick = |i: u32, from: u32, to: u32| {
-        ((i as f32 * (from as f32 / to as f32)) as u32).min(from.saturating_sub(1))
+        ((i as f32 * (from as f32 / to as f32)) as u32).min(from.saturating_sub(1)) as usize
     };
-    let mut out = Mask::new(extent);
-    if source.is_empty() {
-        return out;
+    if from.is_empty() {
+        return vec![0; to.area() * CHANNELS];
     }
-    for y in 0..extent.height {
-        let row = mask.row(pick(y, source.height, extent.height));
-        for (x, value) in out.row_mut(y).iter_mut().enumerate() {
-            *value = row[pick(x as u32, source.width, extent.width) as usize];
+    let columns: Vec<_> = (0..to.width).map(|x| pick(x, from.width, to.width)).collect();
+    let mut out = Vec::with_capacity(to.area() * CHANNELS);
+    for y in 0..to.height {
+        let row = pick(y, from.height, to.height) * from.width as usize;
+        for column in &columns {
+            let at = (row + column) * CHANNELS;
+            out.extend_from_slice(&bytes[at..at + CHANNELS]);
         }
     }
     out

@@ -47,16 +47,31 @@ pub struct Level {
     pub only_cross_attention: bool,
 }
 
+/// Where the settings of the up path come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WayUp {
+    /// Keys of its own.
+    AsNamed,
+    /// There is none; it stands for what the down path has.
+    Mirrored,
+}
+
 /// One level for each of `block_out_channels`; one at least.
-pub fn read(json: &mut ConfigReader) -> Result<Vec<Level>> {
+pub fn read(json: &mut ConfigReader, way_up: WayUp) -> Result<Vec<Level>> {
     let channels: Vec<usize> = json.take("block_out_channels", vec![320, 640, 1280, 1280])?;
     let count = channels.len();
     if count == 0 || channels.contains(&0) {
         return Err(json.error("block_out_channels", "needs channels for one block or more"));
     }
     let down = block_kinds(json, "down_block_types", "Down", count)?;
-    let mut up = block_kinds(json, "up_block_types", "Up", count)?;
-    up.reverse();
+    let up = match way_up {
+        WayUp::AsNamed => {
+            let mut up = block_kinds(json, "up_block_types", "Up", count)?;
+            up.reverse();
+            up
+        }
+        WayUp::Mirrored => down.clone(),
+    };
     json.only("num_attention_heads", json!(null))?;
     // What is called the width of a head is the number of heads, in all published models.
     let heads = spread(json, "attention_head_dim", 8, count)?;

@@ -13,6 +13,7 @@ use crate::networks::{
     layers::{Activation, TimeShift},
 };
 
+use self::levels::WayUp;
 pub use self::{
     addition::AdditionConfig,
     levels::{BlockKind, Level},
@@ -82,21 +83,33 @@ impl UNetConfig {
     }
 
     fn read(mut json: ConfigReader) -> Result<Self> {
-        let levels = levels::read(&mut json)?;
-        let time = TimeConfig::read(&mut json, levels[0].channels)?;
-        let image_prompt = image_prompt(&mut json)?;
+        let config = Self::read_keys(&mut json, WayUp::AsNamed)?;
+        json.finish()?;
+        Ok(config)
+    }
+
+    /// What a ControlNet's file says of the U-Net that its down path and middle are a copy of. The
+    /// way up, which is not there, mirrors the way down.
+    pub(in crate::networks) fn read_way_down(json: &mut ConfigReader) -> Result<Self> {
+        Self::read_keys(json, WayUp::Mirrored)
+    }
+
+    fn read_keys(json: &mut ConfigReader, way_up: WayUp) -> Result<Self> {
+        let levels = levels::read(json, way_up)?;
+        let time = TimeConfig::read(json, levels[0].channels)?;
+        let image_prompt = image_prompt(json)?;
         let config = Self {
             in_channels: json.take_positive("in_channels", 4)?,
             out_channels: json.take_positive("out_channels", 4)?,
             center_input_sample: json.take_switch("center_input_sample", false)?,
             time,
-            addition: addition::read(&mut json, image_prompt)?,
+            addition: addition::read(json, image_prompt)?,
             image_prompt,
-            mid_block: mid_block(&mut json)?,
+            mid_block: mid_block(json)?,
             mid_block_scale_factor: json.take("mid_block_scale_factor", 1.0)?,
             downsample_padding: json.take("downsample_padding", 1)?,
-            activation: activation(&mut json, "act_fn", Some("silu"))?.unwrap_or(Activation::Silu),
-            time_shift: time_shift(&mut json)?,
+            activation: activation(json, "act_fn", Some("silu"))?.unwrap_or(Activation::Silu),
+            time_shift: time_shift(json)?,
             norm_num_groups: json.take_positive("norm_num_groups", 32)?,
             norm_eps: json.take("norm_eps", 1e-5)?,
             use_linear_projection: json.take_switch("use_linear_projection", false)?,
@@ -105,10 +118,19 @@ impl UNetConfig {
             conv_out_kernel: json.take_positive("conv_out_kernel", 3)?,
             levels,
         };
-        refuse(&mut json)?;
-        config.check(&json)?;
-        json.finish()?;
+        refuse(json)?;
+        config.check(json)?;
         Ok(config)
+    }
+
+    /// Channels of the states that the way down leaves for the way up, from the first convolution's.
+    pub fn skip_channels(&self) -> Vec<usize> {
+        let mut channels = vec![self.levels[0].channels];
+        for (i, level) in self.levels.iter().enumerate() {
+            let downsampler = usize::from(i + 1 < self.levels.len());
+            channels.extend(vec![level.channels; level.layers + downsampler]);
+        }
+        channels
     }
 
     /// Pixels a side of the finest level for one of the coarsest.

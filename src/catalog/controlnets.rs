@@ -1,0 +1,147 @@
+//! ControlNets: folders with a `config.json` of their own, beside the models that they steer.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{
+    CatalogError,
+    detect::{broken, folder_name, read_object},
+    hub_cache, places, stored,
+};
+
+/// The class that a ControlNet's configuration names.
+const CLASS: &str = "ControlNetModel";
+
+/// A ControlNet in `diffusers` layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlNetFolder {
+    pub path: PathBuf,
+    /// For a person.
+    pub name: String,
+    /// Width of the prompts of the models that it steers.
+    pub prompt_width: usize,
+    /// Whether those models are told sizes and a pooled text besides (Stable Diffusion XL).
+    pub has_conditions: bool,
+    /// Red, green and blue the other way round.
+    pub is_bgr: bool,
+}
+
+impl ControlNetFolder {
+    /// The number format that the weights are stored in, such as `f16`, where it can be told.
+    pub fn dtype(&self) -> Option<String> {
+        stored::dtype(&self.path)
+    }
+
+    /// One line: what it is, and for which models.
+    pub fn about(&self) -> String {
+        let family = match (self.prompt_width, self.has_conditions) {
+            (2048, true) => "Stable Diffusion XL".to_owned(),
+            (768, false) => "Stable Diffusion 1".to_owned(),
+            (1024, false) => "Stable Diffusion 2".to_owned(),
+            (width, _) => format!("models with prompts of width {width}"),
+        };
+        let order = if self.is_bgr { ", blue first" } else { "" };
+        format!("a ControlNet for {family}{order}")
+    }
+}
+
+/// The ControlNet that a folder is, or `None` if it is none. The folder of a hub cache's repository
+/// stands for its snapshot.
+///
+/// # Errors
+/// When its configuration cannot be read.
+pub fn inspect_controlnet(path: &Path) -> Result<Option<ControlNetFolder>, CatalogError> {
+    let file = path.join("config.json");
+    if !file.is_file() {
+        let snapshot =
+            hub_cache::snapshot_where(path, |folder| folder.join("config.json").is_file());
+        return snapshot.map_or(Ok(None), |snapshot| inspect_controlnet(&snapshot));
+    }
+    let config = read_object(&file)?;
+    if config.get("_class_name").and_then(Value::as_str) != Some(CLASS) {
+        return Ok(None);
+    }
+    let prompt_width = prompt_width(&config)
+        .ok_or_else(|| broken(&file, "`cross_attention_dim` is not a whole number"))?;
+    let text = |key: &str| config.get(key).and_then(Value::as_str);
+    Ok(Some(ControlNetFolder {
+        path: path.to_path_buf(),
+        name: folder_name(path),
+        prompt_width,
+        has_conditions: text("addition_embed_type").is_some(),
+        is_bgr: text("controlnet_conditioning_channel_order") == Some("bgr"),
+    }))
+}
+
+/// One number, or one for each level.
+fn prompt_width(config: &Map<String, Value>) -> Option<usize> {
+    let value = match config.get("cross_attention_dim") {
+        None | Some(Value::Null) => return Some(1280),
+        Some(Value::Array(widths)) => widths.first()?,
+        Some(value) => value,
+    };
+    value.as_u64().map(|width| width as usize)
+}
+
+/// The ControlNet that an id or a folder stands for.
+///
+/// # Errors
+/// When there is none, or what is there is something else.
+pub fn find_controlnet(name: &str) -> Result<ControlNetFolder, CatalogError> {
+    let path = Path::new(name);
+    if path.exists() {
+        return inspect_controlnet(path)?.ok_or_else(|| {
+            let reason = "this is no ControlNet: name a folder with the config.json of a \
+                          ControlNetModel and its weights";
+            broken(path, reason)
+        });
+    }
+    let found = controlnets();
+    let known: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
+    found.into_iter().find(|(id, _)| id == name).map(|(_, folder)| folder).ok_or_else(|| {
+        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        CatalogError::NoControlNet { name: name.into(), known }
+    })
+}
+
+/// The ControlNets on this machine, by id: in the model folders and the hub's cache.
+pub fn controlnets() -> Vec<(String, ControlNetFolder)> {
+    let mut found: Vec<(String, ControlNetFolder)> = Vec::new();
+    for (id, path) in places::all() {
+        if let Ok(Some(folder)) = inspect_controlnet(&path)
+            && found.iter().all(|(other, _)| *other != id)
+        {
+            found.push((id, folder));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_tells_a_controlnet_and_its_family() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        let inspect = |text: &str| {
+            fs::write(&file, text).unwrap();
+            inspect_controlnet(folder.path())
+        };
+        assert_eq!(inspect(r#"{"_class_name": "UNet2DConditionModel"}"#).unwrap(), None);
+        let config = r#"{"_class_name": "ControlNetModel", "cross_attention_dim": 768}"#;
+        let about = inspect(config).unwrap().unwrap().about();
+        assert_eq!(about, "a ControlNet for Stable Diffusion 1");
+        let config = r#"{"_class_name": "ControlNetModel", "cross_attention_dim": 2048,
+            "addition_embed_type": "text_time", "controlnet_conditioning_channel_order": "bgr"}"#;
+        let about = inspect(config).unwrap().unwrap().about();
+        assert_eq!(about, "a ControlNet for Stable Diffusion XL, blue first");
+        assert!(inspect("{").is_err());
+        let text = find_controlnet("no/such").unwrap_err().to_string();
+        assert!(text.contains("no/such"), "{text}");
+    }
+}

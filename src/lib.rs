@@ -9,6 +9,7 @@
 //! | [`document`] | the picture being edited: tiles, mask, tools, patches, history |
 //! | [`render`] | wgpu: tile textures, shaders, readback |
 //! | [`prompt`] | prompts: their syntax, weights, wildcards, and chunks of tokens |
+//! | [`key_map`] | what diffusers calls the tensors of single-file checkpoints |
 //! | [`networks`] | candle modules: tensors in, tensors out |
 //! | [`diffusion`] | schedulers, noise, guidance, latent preview, the denoising loop |
 //! | [`catalog`] | which models exist, and where |
@@ -24,7 +25,7 @@
 //! ```text
 //! geometry, pixels <- document <- render <- app
 //! geometry, pixels <- networks <- diffusion <- engine <- { app, cli }
-//! hub <- catalog <- engine   document <- engine
+//! hub <- catalog <- engine   document <- engine   key_map <- { networks, catalog }
 //! prompt <- { networks, diffusion, engine }
 //! ```
 
@@ -36,6 +37,7 @@ pub mod document;
 pub mod engine;
 pub mod geometry;
 pub mod hub;
+pub mod key_map;
 pub mod networks;
 pub mod pixels;
 pub mod prompt;

@@ -166,7 +166,7 @@ fn models_of_other_kinds_are_named() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (image, mask) = (fixture("inputs/square.png"), fixture("inputs/square-disc.png"));
-    for (name, what) in [("sd.safetensors", "single-file"), ("sd.ckpt", "pickled")] {
+    for (name, what) in [("sd.safetensors", "not a safetensors"), ("sd.ckpt", "pickled")] {
         let file = folder.path().join(name);
         fs::write(&file, b"").unwrap();
         assert_refused(fill(folder.path(), &image, &mask, &file), &[name, what]);

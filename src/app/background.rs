@@ -27,9 +27,11 @@ pub enum Purpose {
     Open,
     Save,
     ModelFolder,
+    ModelFile,
     LoraFolder,
     EmbeddingFolder,
     ControlFolder,
+    ControlFile,
     /// For the ControlNet with this number.
     ControlImage(usize),
 }
@@ -41,9 +43,11 @@ impl Purpose {
             Self::Open => "Open a picture",
             Self::Save => "Save the picture",
             Self::ModelFolder => "Use a model folder",
+            Self::ModelFile => "Use a model file",
             Self::LoraFolder => "Add a folder of LoRAs",
             Self::EmbeddingFolder => "Add a folder of embeddings",
             Self::ControlFolder => "Use a ControlNet folder",
+            Self::ControlFile => "Use a ControlNet file",
             Self::ControlImage(_) => "Steer by a picture",
         }
     }
@@ -54,10 +58,10 @@ impl Purpose {
         match self {
             Self::Open => Command::OpenPath(path),
             Self::Save => Command::SaveTo(path),
-            Self::ModelFolder => Command::UseModel(text(path)),
+            Self::ModelFolder | Self::ModelFile => Command::UseModel(text(path)),
             Self::LoraFolder => Command::AddLoraFolder(path),
             Self::EmbeddingFolder => Command::AddEmbeddingFolder(path),
-            Self::ControlFolder => Command::AddControl(text(path)),
+            Self::ControlFolder | Self::ControlFile => Command::AddControl(text(path)),
             Self::ControlImage(index) => Command::UseControlImage(index, path),
         }
     }
@@ -196,5 +200,8 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
         | Purpose::LoraFolder
         | Purpose::EmbeddingFolder
         | Purpose::ControlFolder => dialog.pick_folder(),
+        Purpose::ModelFile | Purpose::ControlFile => {
+            dialog.add_filter("Checkpoints", &["safetensors", "sft"]).pick_file()
+        }
     }
 }

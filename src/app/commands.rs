@@ -48,6 +48,8 @@ pub enum Command {
     SelectResult(isize),
     UseSeed(u64),
     ChooseModelFolder,
+    ChooseModelFile,
+    ChooseControlFile,
     ChooseControlFolder,
     /// Of the ControlNet with this number.
     ChooseControlImage(usize),

@@ -33,6 +33,8 @@ impl App {
             Command::SelectResult(by) => self.select_result(by),
             Command::UseSeed(seed) => self.use_seed(ctx, seed),
             Command::ChooseModelFolder => self.ask_for(Purpose::ModelFolder),
+            Command::ChooseModelFile => self.ask_for(Purpose::ModelFile),
+            Command::ChooseControlFile => self.ask_for(Purpose::ControlFile),
             Command::ChooseControlFolder => self.ask_for(Purpose::ControlFolder),
             Command::ChooseControlImage(index) => self.ask_for(Purpose::ControlImage(index)),
             Command::AddControl(id) => self.add_control(id),

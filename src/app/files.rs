@@ -12,6 +12,7 @@ use super::{
     guard::Intent,
 };
 use crate::{
+    catalog::{Kind, SingleFile},
     document::Document,
     geometry::Extent,
     pixels::{Mask, Picture, codec},
@@ -108,12 +109,16 @@ impl App {
         }
     }
 
-    /// A dropped folder is a model, a file of weights a LoRA, any other file a picture.
+    /// A dropped folder is a model, a file of weights what its header says, any other a picture.
     fn drop_file(&mut self, path: &Path) {
         self.commands.push(if path.is_dir() {
             Command::UseModel(path.to_string_lossy().into_owned())
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
-            Command::UseLora(path.to_owned())
+            match SingleFile::open(path).map(|file| file.kind()) {
+                Ok(Kind::Lora | Kind::Embedding) => Command::UseLora(path.to_owned()),
+                Ok(Kind::ControlNet(_)) => Command::AddControl(path.to_string_lossy().into_owned()),
+                _ => Command::UseModel(path.to_string_lossy().into_owned()),
+            }
         } else {
             Command::OpenPath(path.to_owned())
         });

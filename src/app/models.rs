@@ -65,7 +65,7 @@ pub fn choices() -> Vec<ModelChoice> {
     catalog::list().into_iter().filter_map(choice).collect()
 }
 
-/// A model by its folder, which is not in the list yet.
+/// A model by its folder or file, which is not in the list yet.
 ///
 /// # Errors
 /// When there is no model that can be used; the text says why.

@@ -1,11 +1,12 @@
-//! ControlNets: folders with a `config.json` of their own, beside the models that they steer.
+//! ControlNets: folders with a `config.json` of their own, or single files, beside the models that
+//! they steer.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::{
-    CatalogError,
+    CatalogError, Kind, SingleFile,
     detect::{broken, folder_name, read_object},
     hub_cache, places, stored,
 };
@@ -17,6 +18,8 @@ const CLASS: &str = "ControlNetModel";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlNetFolder {
     pub path: PathBuf,
+    /// The single file that the folder describes, where it does.
+    pub file: Option<PathBuf>,
     /// For a person.
     pub name: String,
     /// Width of the prompts of the models that it steers.
@@ -30,7 +33,10 @@ pub struct ControlNetFolder {
 impl ControlNetFolder {
     /// The number format that the weights are stored in, such as `f16`, where it can be told.
     pub fn dtype(&self) -> Option<String> {
-        stored::dtype(&self.path)
+        match &self.file {
+            Some(file) => SingleFile::open(file).ok()?.dtype(),
+            None => stored::dtype(&self.path),
+        }
     }
 
     /// One line: what it is, and for which models.
@@ -46,12 +52,15 @@ impl ControlNetFolder {
     }
 }
 
-/// The ControlNet that a folder is, or `None` if it is none. The folder of a hub cache's repository
+/// The ControlNet that a folder or file is, or `None` if it is none. The folder of a hub cache's repository
 /// stands for its snapshot.
 ///
 /// # Errors
 /// When its configuration cannot be read.
 pub fn inspect_controlnet(path: &Path) -> Result<Option<ControlNetFolder>, CatalogError> {
+    if path.is_file() {
+        return inspect_file(path);
+    }
     let file = path.join("config.json");
     if !file.is_file() {
         let snapshot =
@@ -67,11 +76,20 @@ pub fn inspect_controlnet(path: &Path) -> Result<Option<ControlNetFolder>, Catal
     let text = |key: &str| config.get(key).and_then(Value::as_str);
     Ok(Some(ControlNetFolder {
         path: path.to_path_buf(),
+        file: None,
         name: folder_name(path),
         prompt_width,
         has_conditions: text("addition_embed_type").is_some(),
         is_bgr: text("controlnet_conditioning_channel_order") == Some("bgr"),
     }))
+}
+
+fn inspect_file(path: &Path) -> Result<Option<ControlNetFolder>, CatalogError> {
+    let file = SingleFile::open(path)?;
+    let Kind::ControlNet(_) = file.kind() else { return Ok(None) };
+    let name = file.name();
+    let found = inspect_controlnet(&file.controlnet_folder()?)?;
+    Ok(found.map(|found| ControlNetFolder { name, file: Some(path.to_path_buf()), ..found }))
 }
 
 /// One number, or one for each level.
@@ -84,7 +102,7 @@ fn prompt_width(config: &Map<String, Value>) -> Option<usize> {
     value.as_u64().map(|width| width as usize)
 }
 
-/// The ControlNet that an id or a folder stands for.
+/// The ControlNet that an id, a folder or a file stands for.
 ///
 /// # Errors
 /// When there is none, or what is there is something else.
@@ -93,7 +111,7 @@ pub fn find_controlnet(name: &str) -> Result<ControlNetFolder, CatalogError> {
     if path.exists() {
         return inspect_controlnet(path)?.ok_or_else(|| {
             let reason = "this is no ControlNet: name a folder with the config.json of a \
-                          ControlNetModel and its weights";
+                          ControlNetModel and its weights, or a ControlNet's .safetensors";
             broken(path, reason)
         });
     }

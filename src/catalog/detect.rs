@@ -8,10 +8,13 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{CatalogError, FewSteps, controlnets::inspect_controlnet, hub_cache, places, stored};
+use super::{
+    CatalogError, FewSteps, SingleFile, controlnets::inspect_controlnet, hub_cache, places, stored,
+};
 
 /// The lines of models that are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Family {
     /// The width of its prompts is 768, as in Stable Diffusion 1.
     StableDiffusion1,
@@ -29,6 +32,10 @@ pub enum Family {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFolder {
     pub path: PathBuf,
+    /// The single file that the folder describes, where it does.
+    pub file: Option<PathBuf>,
+    /// Whether it comes without an autoencoder, so that one must be named.
+    pub lacks_autoencoder: bool,
     /// For a person.
     pub name: String,
     pub family: Family,
@@ -82,6 +89,9 @@ impl Recommended {
 #[serde(default)]
 struct Card {
     name: Option<String>,
+    /// Where the shapes do not say: a description of a single file knows it by its names.
+    family: Option<Family>,
+    lacks_autoencoder: bool,
     recommended: Recommended,
 }
 
@@ -107,7 +117,9 @@ const NOT_YET: &[(&str, &str)] = &[
 /// When it is not a model, or one that cannot be run; the text names what it is.
 pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
     if path.is_file() {
-        return Err(refuse_file(path));
+        let file = Some(path.to_path_buf());
+        let folder = SingleFile::open(path)?.model_folder()?;
+        return Ok(ModelFolder { file, ..inspect(&folder)? });
     }
     if !places::is_model(path) {
         if let Some(snapshot) = hub_cache::snapshot(path) {
@@ -163,7 +175,24 @@ impl ModelFolder {
     /// The number format that the U-Net's weights are stored in, such as `f16`, where it can be
     /// told.
     pub fn dtype(&self) -> Option<String> {
-        stored::dtype(&self.path.join("unet"))
+        match &self.file {
+            Some(file) => SingleFile::open(file).ok()?.dtype(),
+            None => stored::dtype(&self.path.join("unet")),
+        }
+    }
+
+    /// # Errors
+    /// When it comes without its autoencoder; the text says what to do.
+    pub fn autoencoder(&self) -> Result<(), CatalogError> {
+        let path = self.file.clone().filter(|_| self.lacks_autoencoder);
+        let Some(path) = path else { return Ok(()) };
+        let place = path.with_extension("").join("vae");
+        let reason = format!(
+            "this checkpoint comes without its autoencoder (VAE); name one with --vae, or put one \
+             in diffusers layout (config.json and its safetensors) at {}",
+            place.display()
+        );
+        Err(CatalogError::Broken { path, reason })
     }
 
     /// Whether it takes the mask as an input and so needs one.
@@ -194,7 +223,9 @@ fn describe(
             (path.to_path_buf(), format!("a model with {in_channels} input channels"));
         return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
     }
+    let card = read_card(path)?;
     let family = match whole(&unet_file, unet, "cross_attention_dim", 1280)? {
+        _ if card.family.is_some() => card.family.unwrap_or(Family::Custom),
         _ if wants_aesthetic_scores => Family::StableDiffusionXlRefiner,
         _ if takes_sizes => Family::StableDiffusionXl,
         768 => Family::StableDiffusion1,
@@ -203,7 +234,6 @@ fn describe(
     };
     let blocks = vae.get("block_out_channels").and_then(Value::as_array).map_or(4, Vec::len);
     let latent_size = sample_size(&unet_file, unet)?;
-    let card = read_card(path)?;
     let scheduler = scheduler(path);
     let few_steps = FewSteps::of(unet, &scheduler);
     let recommended = card.recommended.or(few_steps.map(FewSteps::recommended).unwrap_or_default());
@@ -211,6 +241,8 @@ fn describe(
     let reference_size = latent_size as u32 * latent_pixels;
     Ok(ModelFolder {
         path: path.to_path_buf(),
+        file: None,
+        lacks_autoencoder: card.lacks_autoencoder,
         name: card.name.unwrap_or_else(|| folder_name(path)),
         family,
         in_channels,
@@ -276,25 +308,6 @@ fn refuse_pipeline(path: &Path, index: &Map<String, Value>) -> Result<(), Catalo
     }
     let known = class.starts_with("StableDiffusion") || class.starts_with("LatentConsistency");
     if known { Ok(()) } else { refusal(format!("a `{class}`")) }
-}
-
-fn refuse_file(path: &Path) -> CatalogError {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    let what = match extension.as_str() {
-        "safetensors" => "a single-file checkpoint (or LoRA)",
-        "ckpt" | "pt" | "pth" | "bin" => "a pickled checkpoint, which can run any code",
-        "gguf" => "a GGUF file",
-        _ => {
-            let reason = "not a model: name a folder in diffusers layout".into();
-            return CatalogError::Broken { path: path.to_path_buf(), reason };
-        }
-    };
-    CatalogError::NotYet {
-        path: path.to_path_buf(),
-        what: what.into(),
-        instead: "convert it to a folder in diffusers layout (`from_single_file`, then \
-                  `save_pretrained`) and name that",
-    }
 }
 
 fn refuse_folder(path: &Path) -> CatalogError {

@@ -1,14 +1,16 @@
 //! Which models exist, where they are, and what a folder or file is.
 //!
 //! A model is named by an id (`starter`, `content-aware`, or a name found in the places of
-//! [`places`]) or by the path of a folder in the layout of `diffusers`.
+//! [`places`]), by the path of a folder in the layout of `diffusers`, or by that of a single file.
 
 mod controlnets;
 mod detect;
 mod few_steps;
+mod header;
 mod hub_cache;
 pub mod places;
 mod shelf;
+mod single_file;
 mod starter;
 mod stored;
 mod tiny;
@@ -19,6 +21,7 @@ pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_co
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::FewSteps;
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
+pub use single_file::{Kind, SingleFile};
 pub use tiny::tiny_autoencoder;
 
 /// The id of the model that ships inside.
@@ -30,8 +33,9 @@ pub const CONTENT_AWARE: &str = "content-aware";
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     #[error(
-        "no model `{model}`: it is neither a folder here nor one of {known}. Name a folder in \
-         diffusers layout (with a model_index.json), or put its parent into OVERPAINT_MODELS"
+        "no model `{model}`: it is neither a file or folder here nor one of {known}. Name a \
+         .safetensors checkpoint or a folder in diffusers layout (with a model_index.json), or put \
+         its parent into OVERPAINT_MODELS"
     )]
     NotFound { model: String, known: String },
     #[error(
@@ -42,6 +46,9 @@ pub enum CatalogError {
     /// A kind of model that is recognised but cannot be run.
     #[error("{path}: this is {what}, which is not supported yet; {instead}")]
     NotYet { path: PathBuf, what: String, instead: &'static str },
+    /// Not a model, but something that belongs beside one, or that is never read.
+    #[error("{path}: this is {what}; {instead}")]
+    NoModel { path: PathBuf, what: String, instead: &'static str },
     /// A model with something missing or wrong in it.
     #[error("{path}: {reason}")]
     Broken { path: PathBuf, reason: String },
@@ -53,6 +60,9 @@ pub enum CatalogError {
     /// The starter model could not be unpacked.
     #[error("the starter model could not be unpacked to {path}: {reason}")]
     Unpack { path: PathBuf, reason: String },
+    /// A single file's description could not be written.
+    #[error("what was found in the file could not be noted at {path}: {reason}")]
+    Describe { path: PathBuf, reason: String },
     #[error("this build carries no starter model: name another with --model")]
     NoStarter,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 
-use super::hub_cache;
+use super::{Kind, SingleFile, hub_cache};
 
 /// Folders of models: those of `OVERPAINT_MODELS` (separated as in PATH), then `models` in the
 /// program's data folder.
@@ -44,7 +44,7 @@ pub fn hub_cache_folder() -> Option<PathBuf> {
     Some(strategy.cache_dir().join("huggingface/hub"))
 }
 
-/// The models found, by id and folder: a folder's name, or `owner/name` from the hub's cache.
+/// The models found, by id and path: a folder's or a checkpoint's name, or `owner/name` from the hub's cache.
 /// The first of equal ids counts.
 pub fn models() -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
@@ -58,13 +58,13 @@ pub fn models() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// Every folder that may hold something, by id: those in the model folders, and the repositories of
+/// Everything that may hold something, by id: folders and files in the model folders, and the repositories of
 /// the hub's cache.
 pub(super) fn all() -> Vec<(String, PathBuf)> {
     let local = model_folders().into_iter().flat_map(|folder| {
         let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        found.retain(|path| path.is_dir());
+        found.retain(|path| path.is_dir() || path.extension().is_some_and(|e| e == "safetensors"));
         found.sort();
         found.push(folder);
         found
@@ -84,11 +84,16 @@ fn models_in(folder: &Path) -> Vec<(String, PathBuf)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_model(path))
+        .filter(|path| is_model(path) || is_checkpoint(path))
         .filter_map(|path| Some((name(&path)?, path)))
         .collect();
     found.sort();
     found
+}
+
+/// By the header: such folders hold LoRAs and autoencoders, too.
+fn is_checkpoint(path: &Path) -> bool {
+    path.is_file() && SingleFile::open(path).is_ok_and(|file| matches!(file.kind(), Kind::Model(_)))
 }
 
 pub(super) fn is_model(folder: &Path) -> bool {

@@ -1,9 +1,11 @@
 //! `overpaint models`: what can be named with `--model`, and what a model is.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{Failure, arguments::Models};
-use crate::catalog::{self, ControlNetFolder, Entry, Model, ModelFolder};
+use crate::catalog::{self, ControlNetFolder, Entry, Kind, Model, ModelFolder, SingleFile};
 
 /// Prints the list, or one model.
 pub fn run(arguments: &Models) -> Result<(), Failure> {
@@ -34,7 +36,7 @@ fn list(json: bool) {
         println!("{id:width$}  {}", folder.about());
     }
     println!();
-    println!("Folders in diffusers layout can be named by path; {}", places());
+    println!("Checkpoints and folders in diffusers layout can be named by path; {}", places());
 }
 
 /// Where models are looked for, in one line.
@@ -55,6 +57,12 @@ fn json_of(entry: &Entry) -> Value {
 }
 
 fn show(model: &str, json: bool) -> Result<(), Failure> {
+    let file = Path::new(model);
+    if file.is_file() {
+        let file = SingleFile::open(file).map_err(Failure::bad)?;
+        print(single_file(&file), json);
+        return Ok(());
+    }
     let rows = match catalog::find_controlnet(model) {
         Ok(folder) => facts_of_controlnet(&folder),
         Err(_) => match catalog::find(model).map_err(Failure::bad)? {
@@ -66,22 +74,56 @@ fn show(model: &str, json: bool) -> Result<(), Failure> {
             Model::Diffusion(folder) => facts(&folder),
         },
     };
+    print(rows, json);
+    Ok(())
+}
+
+type Rows = Vec<(&'static str, Value)>;
+
+fn print(rows: Rows, json: bool) {
     if json {
         let object: serde_json::Map<String, Value> =
             rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         println!("{}", Value::Object(object));
-        return Ok(());
+        return;
     }
     for (key, value) in &rows {
         println!("{:16} {}", key.replace('_', " "), plain(value));
     }
-    Ok(())
 }
 
-fn facts(folder: &ModelFolder) -> Vec<(&'static str, Value)> {
+/// A model in one file, or what else the file is; what is missing for a run is a row, too.
+fn single_file(file: &SingleFile) -> Rows {
+    let problem = match file.kind() {
+        Kind::Model(_) => match catalog::inspect(file.path()) {
+            Ok(folder) => {
+                let problem =
+                    folder.autoencoder().err().map(|error| ("problem", json!(error.to_string())));
+                return facts(&folder).into_iter().chain(problem).collect();
+            }
+            Err(error) => Some(("problem", json!(error.to_string()))),
+        },
+        Kind::ControlNet(_) => match catalog::inspect_controlnet(file.path()) {
+            Ok(folder) => return folder.iter().flat_map(facts_of_controlnet).collect(),
+            Err(error) => Some(("problem", json!(error.to_string()))),
+        },
+        _ => None,
+    };
+    let rows = [
+        ("name", json!(file.path().file_stem().map(|name| name.to_string_lossy()))),
+        ("path", json!(file.path())),
+        ("family", json!(file.kind().name())),
+        ("channels", json!(file.in_channels())),
+        ("dtype", json!(file.dtype())),
+        ("can", json!(file.kind().uses())),
+    ];
+    rows.into_iter().filter(|(_, value)| !value.is_null()).chain(problem).collect()
+}
+
+fn facts(folder: &ModelFolder) -> Rows {
     vec![
         ("name", json!(folder.name)),
-        ("path", json!(folder.path)),
+        ("path", json!(folder.file.as_ref().unwrap_or(&folder.path))),
         ("family", json!(folder.family.name())),
         ("channels", json!(folder.in_channels)),
         ("prediction_type", json!(folder.prediction_type)),
@@ -91,10 +133,10 @@ fn facts(folder: &ModelFolder) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn facts_of_controlnet(folder: &ControlNetFolder) -> Vec<(&'static str, Value)> {
+fn facts_of_controlnet(folder: &ControlNetFolder) -> Rows {
     vec![
         ("name", json!(folder.name)),
-        ("path", json!(folder.path)),
+        ("path", json!(folder.file.as_ref().unwrap_or(&folder.path))),
         ("family", json!(folder.about())),
         ("prompt_width", json!(folder.prompt_width)),
         ("channel_order", json!(if folder.is_bgr { "bgr" } else { "rgb" })),

@@ -50,8 +50,10 @@ impl Found {
     /// If there is none of that name, or its latents are of another shape than the model's.
     pub fn chosen(model: &ModelFolder, name: Option<&str>) -> Result<Self, EngineError> {
         let own = Self::open(&model.path.join("vae"))?;
-        let Some(name) = name else { return Ok(own) };
-        let found = Self::named(name)?;
+        let Some(name) = name else {
+            return model.autoencoder().map(|()| own).map_err(EngineError::invalid);
+        };
+        let found = Self::named(name, own.scaling_factor())?;
         let (theirs, ours) = (found.latents(), own.latents());
         if theirs != ours {
             return Err(EngineError::invalid(format!(
@@ -63,28 +65,47 @@ impl Found {
         Ok(found)
     }
 
-    /// What `--vae` names: a component's folder, the model it belongs to, or the file of a tiny
-    /// autoencoder.
+    /// What `--vae` names: a component's folder, the model it belongs to, or a file. One that does
+    /// not say how its latents are scaled is for those of `scaling_factor`.
     ///
     /// # Errors
     /// If there is no such thing.
-    fn named(name: &str) -> Result<Self, EngineError> {
+    fn named(name: &str, scaling_factor: f64) -> Result<Self, EngineError> {
         let path = Path::new(name);
         if path.is_file() {
-            return Ok(Self::tiny_file(path)?);
+            return Self::file(path, scaling_factor);
         }
         if path.join("config.json").is_file() {
             return Self::open(path);
         }
         match catalog::find(name) {
-            Ok(catalog::Model::Diffusion(folder)) => Self::open(&folder.path.join("vae")),
+            Ok(catalog::Model::Diffusion(folder)) => {
+                folder.autoencoder().map_err(EngineError::invalid)?;
+                Self::open(&folder.path.join("vae"))
+            }
             Ok(catalog::Model::ContentAware) => {
                 Err(EngineError::invalid(format!("{name} has no autoencoder")))
             }
             Err(error) => Err(EngineError::invalid(format!(
                 "no autoencoder `{name}`: name the folder of one (with its config.json), a model \
-                 that has one, or a tiny autoencoder's .safetensors ({error})"
+                 that has one, or a .safetensors file ({error})"
             ))),
+        }
+    }
+
+    /// An autoencoder alone, the one in a checkpoint, or a tiny one.
+    fn file(path: &Path, scaling_factor: f64) -> Result<Self, EngineError> {
+        let file = catalog::SingleFile::open(path).map_err(EngineError::invalid)?;
+        if !file.has_autoencoder() {
+            return Ok(Self::tiny_file(path)?);
+        }
+        Self::open(&file.autoencoder_folder(scaling_factor).map_err(EngineError::invalid)?)
+    }
+
+    fn scaling_factor(&self) -> f64 {
+        match self {
+            Self::Whole(_, config) => config.scaling_factor,
+            Self::Tiny(_, config) => config.scaling_factor,
         }
     }
 
@@ -256,8 +277,8 @@ mod tests {
 
     #[test]
     fn what_names_no_autoencoder_is_an_error_that_says_what_would() {
-        let error = Found::named("no-such-thing").err().unwrap().to_string();
+        let error = Found::named("no-such-thing", 1.0).err().unwrap().to_string();
         assert!(error.contains("no-such-thing") && error.contains("config.json"), "{error}");
-        assert!(Found::named("content-aware").is_err());
+        assert!(Found::named("content-aware", 1.0).is_err());
     }
 }

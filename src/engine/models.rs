@@ -48,22 +48,24 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads every part from its folder, `dtype` for the U-Net.
+    /// Loads every part from its folder, `dtype` for the U-Net; `vae` names another autoencoder.
     pub fn load(
         folder: &ModelFolder,
+        vae: Option<&str>,
         device: Device,
         dtype: DType,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
         let latents = latent_space(folder)?;
-        let networks = Networks::load(&folder.path, &device, dtype, monitor)?;
+        let autoencoder = autoencoder::Found::chosen(folder, vae)?;
+        let networks = Networks::load(&folder.path, autoencoder, &device, dtype, monitor)?;
         Ok(Self {
             folder: folder.clone(),
             device,
             networks,
             prompts: Memo::new(PROMPTS_KEPT),
             pictures: Memo::new(PICTURES_KEPT),
-            autoencoder: None,
+            autoencoder: vae.map(str::to_owned),
             latents,
             linear_preview: None,
             loras: Loras::default(),

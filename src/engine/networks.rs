@@ -68,6 +68,7 @@ impl Networks {
     /// autoencoder cannot overflow.
     pub fn load(
         folder: &Path,
+        autoencoder: autoencoder::Found,
         device: &Device,
         dtype: DType,
         monitor: &mut dyn Monitor,
@@ -76,7 +77,6 @@ impl Networks {
         // All configurations first: a wrong one should not cost the time to read weights.
         let text = text::Found::open(folder)?;
         let unet_config = UNetConfig::open(&config("unet"))?;
-        let autoencoder = autoencoder::Found::open(&folder.join("vae"))?;
         let states = match unet_config.addition {
             Some(AdditionConfig::TextTime { .. }) => States::Penultimate,
             Some(AdditionConfig::Image { .. }) | None => States::Last,

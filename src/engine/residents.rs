@@ -1,16 +1,13 @@
 //! The models that are loaded, and which of them share an autoencoder.
 
-use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 
 use super::{
     Device, EngineError, Monitor, autoencoder::Found, device, memo::Memo, models::Model, pass::Pass,
 };
+use crate::networks::weights;
 
 /// How many comparisons of autoencoders are remembered.
 const COMPARISONS_KEPT: usize = 16;
@@ -55,7 +52,7 @@ impl Residents {
             None => {
                 // Dropped first: the same in another format need not fit beside it.
                 self.models.retain(|(resident, _)| resident.path != key.path);
-                let model = Model::load(folder, device, dtype, monitor)?;
+                let model = Model::load(folder, request.vae.as_deref(), device, dtype, monitor)?;
                 self.models.push((key, model));
                 self.models.len() - 1
             }
@@ -85,75 +82,33 @@ fn same(one: &Path, other: &Path) -> Result<bool, EngineError> {
     if !Found::open(one)?.is_set_like(&Found::open(other)?) {
         return Ok(false);
     }
-    let (ours, theirs) = (weights(one)?, weights(other)?);
-    if ours.len() != theirs.len() {
-        return Ok(false);
-    }
-    for (a, b) in ours.iter().zip(&theirs) {
-        if !same_bytes(a, b).map_err(|error| unreadable(a, error))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// The weight files of a folder, in order of their names.
-fn weights(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
-    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
-        .collect();
-    files.sort();
-    Ok(files)
-}
-
-fn same_bytes(one: &Path, other: &Path) -> std::io::Result<bool> {
-    let (one, other) = (File::open(one)?, File::open(other)?);
-    if one.metadata()?.len() != other.metadata()?.len() {
-        return Ok(false);
-    }
-    const PIECE: usize = 1 << 16;
-    let (mut one, mut other) =
-        (BufReader::with_capacity(PIECE, one), BufReader::with_capacity(PIECE, other));
-    let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
-    loop {
-        let count = one.read(&mut a)?;
-        if count == 0 {
-            return Ok(true);
-        }
-        other.read_exact(&mut b[..count])?;
-        if a[..count] != b[..count] {
-            return Ok(false);
-        }
-    }
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> EngineError {
-    EngineError::invalid(format!("{}: {error}", path.display()))
+    Ok(weights::same(one, other)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Tensor;
+
     use super::*;
 
-    fn autoencoder(config: &str, weights: &[u8]) -> tempfile::TempDir {
+    fn autoencoder(config: &str, weights: &[f32]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), config).unwrap();
-        std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+        let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
+        weights.save_safetensors("a", folder.path().join("model.safetensors")).unwrap();
         folder
     }
 
     #[test]
     fn autoencoders_are_the_same_if_their_settings_and_bytes_are() {
-        let one = autoencoder(r#"{"scaling_factor": 0.5}"#, &[7; 100_000]);
-        let mut changed = vec![7; 100_000];
-        changed[99_999] = 8;
+        let one = autoencoder(r#"{"scaling_factor": 0.5}"#, &[7.0; 1000]);
+        let mut changed = vec![7.0; 1000];
+        changed[999] = 8.0;
         for (config, weights, right) in [
-            (r#"{"scaling_factor": 0.5, "_name_or_path": "elsewhere"}"#, vec![7; 100_000], true),
-            (r#"{"scaling_factor": 0.4}"#, vec![7; 100_000], false),
+            (r#"{"scaling_factor": 0.5, "_name_or_path": "elsewhere"}"#, vec![7.0; 1000], true),
+            (r#"{"scaling_factor": 0.4}"#, vec![7.0; 1000], false),
             (r#"{"scaling_factor": 0.5}"#, changed, false),
-            (r#"{"scaling_factor": 0.5}"#, vec![7; 99_999], false),
+            (r#"{"scaling_factor": 0.5}"#, vec![7.0; 999], false),
         ] {
             let other = autoencoder(config, &weights);
             assert_eq!(same(one.path(), other.path()).unwrap(), right, "{config}");

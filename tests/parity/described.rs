@@ -56,7 +56,7 @@ fn component(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Numbers of mean 0 and deviation 1: FNV-1a of the name, then SplitMix64 by place.
-fn hashed(name: &str, count: usize) -> impl Iterator<Item = f32> + use<> {
+pub fn hashed(name: &str, count: usize) -> impl Iterator<Item = f32> + use<> {
     let start = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -16,6 +16,7 @@ mod pixels;
 mod prompts;
 mod schedulers;
 mod sensitivity;
+mod single_files;
 mod tokens;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         pipelines::trials(),
         lora::trials(),
         sensitivity::trials(),
+        single_files::trials(),
         networks::trials(),
         kandinsky::trials(),
         controlnet::trials(),

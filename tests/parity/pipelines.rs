@@ -1,6 +1,6 @@
 //! Whole runs: a request as the command line builds it, every step's latents and the pictures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 use overpaint::{
@@ -46,14 +46,14 @@ pub fn cases() -> Vec<Case> {
 
 /// The cases of a table, in every folder that has it.
 pub fn cases_of(table: &str) -> Vec<Case> {
-    let of_set = |name| {
-        let set = fixtures::set(name);
-        let file = set.join(table);
-        let cases =
-            if file.exists() { fixtures::read_file::<Cases>(&file).cases } else { Vec::new() };
-        cases.into_iter().map(move |case| Case { set: set.clone(), ..case })
-    };
-    SETS.into_iter().flat_map(of_set).collect()
+    SETS.into_iter().flat_map(|name| cases_in(&fixtures::set(name), table)).collect()
+}
+
+/// The cases of a table of one folder.
+pub fn cases_in(set: &Path, table: &str) -> Vec<Case> {
+    let file = set.join(table);
+    let cases = if file.exists() { fixtures::read_file::<Cases>(&file).cases } else { Vec::new() };
+    cases.into_iter().map(|case| Case { set: set.to_owned(), ..case }).collect()
 }
 
 pub fn trials() -> Vec<Trial> {

@@ -128,6 +128,9 @@ fn add(ui: &mut Ui, choices: &[ControlChoice], commands: &mut CommandQueue) {
             if ui.selectable_label(false, "ControlNet folder ...").clicked() {
                 commands.push(Command::ChooseControlFolder);
             }
+            if ui.selectable_label(false, "ControlNet file ...").clicked() {
+                commands.push(Command::ChooseControlFile);
+            }
         })
         .response
         .on_hover_text("A network that steers the picture by another one");

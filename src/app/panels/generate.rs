@@ -89,6 +89,9 @@ fn model(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) 
             if ui.selectable_label(false, "Model folder ...").clicked() {
                 commands.push(Command::ChooseModelFolder);
             }
+            if ui.selectable_label(false, "Model file ...").clicked() {
+                commands.push(Command::ChooseModelFile);
+            }
         });
         let response = response.response.labelled_by(label);
         if let Some(choice) = current {

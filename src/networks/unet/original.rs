@@ -2,27 +2,7 @@
 //! through, and what is in a block is numbered, too.
 
 use super::config::{BlockKind, UNetConfig};
-
-/// Outside of the blocks.
-const OUTSIDE: [(&str, &str); 7] = [
-    ("conv_in", "input_blocks.0.0"),
-    ("time_embedding.linear_1", "time_embed.0"),
-    ("time_embedding.linear_2", "time_embed.2"),
-    ("add_embedding.linear_1", "label_emb.0.0"),
-    ("add_embedding.linear_2", "label_emb.0.2"),
-    ("conv_norm_out", "out.0"),
-    ("conv_out", "out.2"),
-];
-
-/// In a residual block.
-const RESNET: [(&str, &str); 6] = [
-    ("norm1", "in_layers.0"),
-    ("conv1", "in_layers.2"),
-    ("time_emb_proj", "emb_layers.1"),
-    ("norm2", "out_layers.0"),
-    ("conv2", "out_layers.3"),
-    ("conv_shortcut", "skip_connection"),
-];
+use crate::key_map::unet::{OUTSIDE, RESNET};
 
 /// The original name of a layer, or of a tensor of it; `None` if there is no such layer.
 pub fn name(config: &UNetConfig, path: &str) -> Option<String> {
@@ -95,7 +75,7 @@ fn numbered(path: &str) -> Option<(usize, &str)> {
 
 /// With its beginning replaced by a table.
 fn renamed(path: &str, table: &[(&str, &str)]) -> Option<String> {
-    table.iter().find_map(|(name, original)| {
+    table.iter().find_map(|(original, name)| {
         let rest = path.strip_prefix(name)?;
         (rest.is_empty() || rest.starts_with('.')).then(|| format!("{original}{rest}"))
     })

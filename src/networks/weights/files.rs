@@ -1,7 +1,7 @@
 //! Which files of a component's folder hold its weights.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -9,7 +9,10 @@ use std::{
 use candle_core::DType;
 use serde_json::Value;
 
-use crate::networks::{NetworkError, Result};
+use crate::{
+    key_map::{Source, Stored, TABLE},
+    networks::{NetworkError, Result},
+};
 
 /// diffusers' name, then transformers'.
 const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
@@ -17,9 +20,30 @@ const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 /// Formats that are, or contain, Python pickles.
 const PICKLES: [&str; 5] = ["bin", "ckpt", "pt", "pth", "pkl"];
 
-/// The safetensors files of the component in `folder`, one or several shards; or `folder` itself,
-/// where it is such a file.
-pub fn find(folder: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
+/// A file with tensors of the component.
+pub struct Found {
+    pub path: PathBuf,
+    /// What is what in it; `None` where everything is under its own name.
+    pub tensors: Option<BTreeMap<String, Stored>>,
+}
+
+/// The safetensors files of the component in `folder`: one or several shards; or a file with much
+/// more in it that a [`TABLE`] leads to; or `folder` itself, where it is such a file.
+pub fn find(folder: &Path, dtype: DType) -> Result<Vec<Found>> {
+    let table = folder.join(TABLE);
+    if !table.is_file() {
+        let own = |path| Found { path, tensors: None };
+        return Ok(find_own(folder, dtype)?.into_iter().map(own).collect());
+    }
+    let text = fs::read_to_string(&table).map_err(NetworkError::io(&table))?;
+    match serde_json::from_str(&text).map_err(|error| NetworkError::damaged(&table, error))? {
+        Source::Table { file, tensors } => Ok(vec![Found { path: file, tensors: Some(tensors) }]),
+        Source::Folder(other) if !other.join(TABLE).exists() => find(&other, dtype),
+        Source::Folder(_) => Err(NetworkError::damaged(&table, "it leads to another table")),
+    }
+}
+
+fn find_own(folder: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
     if folder.is_file() {
         let pickle = folder.file_name().is_some_and(|name| is_pickle(&name.to_string_lossy()));
         let file = folder.to_owned();
@@ -112,7 +136,7 @@ mod tests {
 
     fn found(names: &[&str], dtype: DType) -> Vec<String> {
         let folder = folder(names);
-        let files = find(folder.path(), dtype).unwrap();
+        let files = find_own(folder.path(), dtype).unwrap();
         files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
@@ -131,7 +155,7 @@ mod tests {
         let folder = folder(&[]);
         let index = r#"{"weight_map": {"a": "b-2-of-2.safetensors", "c": "b-1-of-2.safetensors"}}"#;
         fs::write(folder.path().join("model.safetensors.index.fp16.json"), index).unwrap();
-        let files = find(folder.path(), DType::F32).unwrap();
+        let files = find_own(folder.path(), DType::F32).unwrap();
         assert_eq!(files.len(), 2);
         assert!(files[0].ends_with("b-1-of-2.safetensors"));
     }
@@ -141,15 +165,15 @@ mod tests {
         let folder = folder(&[]);
         let index = r#"{"weight_map": {"a": "../../secret"}}"#;
         fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
-        assert!(matches!(find(folder.path(), DType::F32), Err(NetworkError::Damaged { .. })));
+        assert!(matches!(find_own(folder.path(), DType::F32), Err(NetworkError::Damaged { .. })));
     }
 
     #[test]
     fn pickles_are_refused_with_a_reason() {
         let folder = folder(&["diffusion_pytorch_model.bin"]);
-        let text = find(folder.path(), DType::F32).unwrap_err().to_string();
+        let text = find_own(folder.path(), DType::F32).unwrap_err().to_string();
         assert!(text.contains("diffusion_pytorch_model.bin") && text.contains("safetensors"));
         let empty = tempfile::tempdir().unwrap();
-        assert!(matches!(find(empty.path(), DType::F32), Err(NetworkError::NoWeights { .. })));
+        assert!(matches!(find_own(empty.path(), DType::F32), Err(NetworkError::NoWeights { .. })));
     }
 }

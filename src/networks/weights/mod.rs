@@ -24,6 +24,18 @@ pub struct BytesRead {
     pub total: u64,
 }
 
+/// Whether two components, by their folders or files, hold the same tensors to the byte.
+///
+/// # Errors
+/// If there is nothing to read, or something damaged.
+pub fn same(one: &Path, other: &Path) -> Result<bool> {
+    let open = |folder| {
+        let ignored = Box::new(|_| ControlFlow::Continue(()));
+        Store::open(files::find(folder, DType::F32)?, ignored)
+    };
+    open(one)?.holds_the_same(&open(other)?)
+}
+
 /// A place among named tensors: `weights.pp("down_blocks.0").get((320,), "bias")`.
 ///
 /// Tensors come in the dtype and on the device of the run. What is missing, has another shape, or
@@ -38,7 +50,8 @@ pub struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     /// Opens the weights in a component's folder (`unet`, `vae`, `text_encoder`): plain, sharded,
-    /// or a variant (`.fp16`), whichever is there; of several, the one closest to `dtype`. A file
+    /// or a variant (`.fp16`), whichever is there; of several, the one closest to `dtype`. A folder
+    /// without weights may lead to a single-file checkpoint ([`crate::key_map::Source`]); a file
     /// stands for itself. Files are memory-mapped, so nothing is read yet.
     ///
     /// `progress` is called after each tensor; it can end the loading with `Break`.
@@ -55,7 +68,7 @@ impl<'a> Weights<'a> {
         if device.is_cpu() && !matches!(dtype, DType::F32 | DType::F16) {
             return Err(NetworkError::DeviceDtype(dtype));
         }
-        let store = Store::open(&files::find(folder, dtype)?, Box::new(progress))?;
+        let store = Store::open(files::find(folder, dtype)?, Box::new(progress))?;
         Ok(Self { store: Rc::new(store), prefix: String::new(), dtype, device: device.clone() })
     }
 
@@ -105,6 +118,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::key_map::{Source, Stored, TABLE, View};
 
     /// A folder with one file of these tensors.
     fn folder(tensors: &[(&str, Tensor)]) -> tempfile::TempDir {
@@ -163,6 +177,43 @@ mod tests {
             assert!(matches!(error, NetworkError::Damaged { .. }), "{error}");
             assert!(error.to_string().contains("model.safetensors"));
         }
+    }
+
+    #[test]
+    fn a_table_leads_to_parts_of_another_file() {
+        let numbers = tensor(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape((3, 2)).unwrap();
+        let whole = folder(&[
+            ("q.in_proj", numbers.clone()),
+            ("p", numbers.clone()),
+            ("x", tensor(&[7.0])),
+        ]);
+        let file = whole.path().join("model.safetensors");
+        let stored = |key: &str, view| Stored { key: key.into(), view };
+        let tensors = [
+            ("key.weight".to_owned(), stored("q.in_proj", View::Third(1))),
+            ("projection".to_owned(), stored("p", View::Transposed)),
+        ];
+        let described = |tensors: &[(String, Stored)]| {
+            let folder = tempfile::tempdir().unwrap();
+            let tensors = tensors.iter().cloned().collect();
+            let source = Source::Table { file: file.clone(), tensors };
+            std::fs::write(folder.path().join(TABLE), serde_json::to_string(&source).unwrap())
+                .unwrap();
+            folder
+        };
+        let folder = described(&tensors);
+        let weights = open(&folder, DType::F32).unwrap();
+        let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(weights.get((1, 2), "key.weight").unwrap()), [3.0, 4.0]);
+        let turned = weights.get((2, 3), "projection").unwrap();
+        assert_eq!(values(turned), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+        assert!(matches!(weights.get((3, 2), "projection"), Err(NetworkError::TensorShape { .. })));
+        assert!(!weights.contains("x") && weights.get(1, "x").is_err());
+        assert!(same(folder.path(), described(&tensors).path()).unwrap());
+        assert!(!same(folder.path(), described(&tensors[..1]).path()).unwrap());
+        assert!(!same(folder.path(), whole.path()).unwrap());
+        let gone = described(&[("a".into(), stored("no such", View::Whole))]);
+        assert!(matches!(open(&gone, DType::F32), Err(NetworkError::MissingTensor { .. })));
     }
 
     #[test]

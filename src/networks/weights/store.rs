@@ -10,18 +10,21 @@ use std::{
 use candle_core::{DType, Device, Shape, Tensor, safetensors::MmapedSafetensors};
 use safetensors::tensor::TensorView;
 
-use super::{BytesRead, aliases::aliases, convert};
-use crate::networks::{
-    NetworkError, Result,
-    adapters::{Slot, Slots},
+use super::{BytesRead, aliases::aliases, convert, files::Found};
+use crate::{
+    key_map::{Stored, View},
+    networks::{
+        NetworkError, Result,
+        adapters::{Slot, Slots},
+    },
 };
 
 type Progress<'a> = Box<dyn FnMut(BytesRead) -> ControlFlow<()> + 'a>;
 
 pub struct Store<'a> {
     files: Vec<(PathBuf, MmapedSafetensors)>,
-    /// Which file holds a key.
-    routes: HashMap<String, usize>,
+    /// Which file holds a key, and as what.
+    routes: HashMap<String, (usize, Stored)>,
     total: u64,
     done: Cell<u64>,
     progress: RefCell<Progress<'a>>,
@@ -31,22 +34,26 @@ pub struct Store<'a> {
 
 impl<'a> Store<'a> {
     /// Maps the files and checks their headers: whole, and no tensor outside its file.
-    pub fn open(paths: &[PathBuf], progress: Progress<'a>) -> Result<Self> {
-        let mut files = Vec::with_capacity(paths.len());
+    pub fn open(found: Vec<Found>, progress: Progress<'a>) -> Result<Self> {
+        let mut files = Vec::with_capacity(found.len());
         let mut routes = HashMap::new();
         let mut total = 0;
-        for path in paths {
-            std::fs::File::open(path).map_err(NetworkError::io(path))?;
-            // SAFETY: the map is only read. Another program that changes the file meanwhile could
-            // change the numbers that are read, or end this program if it shortens the file; the
-            // same holds for every program that maps model files.
-            let file = unsafe { MmapedSafetensors::new(path) }
-                .map_err(|error| NetworkError::damaged(path, error))?;
-            for (key, view) in file.tensors() {
-                total += view.data().len() as u64;
-                routes.insert(key, files.len());
+        for Found { path, tensors } in found {
+            let file = map(&path)?;
+            let whole = |(key, _): (String, _)| (key.clone(), Stored { key, view: View::Whole });
+            let named: Vec<(String, Stored)> = match tensors {
+                Some(tensors) => tensors.into_iter().collect(),
+                None => file.tensors().into_iter().map(whole).collect(),
+            };
+            for (name, stored) in named {
+                let view = file.get(&stored.key).map_err(|_| NetworkError::MissingTensor {
+                    file: path.clone(),
+                    key: stored.key.clone(),
+                })?;
+                total += (part(&view, stored.view)?.data().len()) as u64;
+                routes.insert(name, (files.len(), stored));
             }
-            files.push((path.clone(), file));
+            files.push((path, file));
         }
         let (done, progress, slots) = (Cell::new(0), RefCell::new(progress), RefCell::default());
         Ok(Self { files, routes, total, done, progress, slots })
@@ -67,11 +74,9 @@ impl<'a> Store<'a> {
         Slots::new(below)
     }
 
-    /// The file and the name in it under which `key` is stored.
-    fn find(&self, key: &str) -> Option<(usize, String)> {
-        std::iter::once(key.to_owned())
-            .chain(aliases(key))
-            .find_map(|name| self.routes.get(&name).map(|&file| (file, name)))
+    /// The file, and what in it `key` is.
+    fn find(&self, key: &str) -> Option<&(usize, Stored)> {
+        self.routes.get(key).or_else(|| aliases(key).iter().find_map(|name| self.routes.get(name)))
     }
 
     pub fn contains(&self, key: &str) -> bool {
@@ -79,20 +84,47 @@ impl<'a> Store<'a> {
     }
 
     pub fn load(&self, key: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-        let Some((index, stored_key)) = self.find(key) else {
+        let Some((index, Stored { key, view: which })) = self.find(key) else {
             let file = self.files.first().map(|(path, _)| path.clone()).unwrap_or_default();
             return Err(NetworkError::MissingTensor { file, key: key.to_owned() });
         };
-        let (path, file) = &self.files[index];
-        let view = file.get(&stored_key)?;
-        if without_trailing_ones(view.shape()) != without_trailing_ones(shape.dims()) {
-            let (found, expected) = (view.shape().to_vec(), shape.dims().to_vec());
-            let file = path.clone();
-            return Err(NetworkError::TensorShape { file, key: stored_key, found, expected });
+        let (path, file) = &self.files[*index];
+        let view = part(&file.get(key)?, *which)?;
+        let found = match which {
+            View::Transposed => view.shape().iter().rev().copied().collect(),
+            View::Whole | View::Third(_) => view.shape().to_vec(),
+        };
+        if without_trailing_ones(&found) != without_trailing_ones(shape.dims()) {
+            let (file, key, expected) = (path.clone(), key.clone(), shape.dims().to_vec());
+            return Err(NetworkError::TensorShape { file, key, found, expected });
         }
-        let tensor = checked(path, &stored_key, &view, dtype, device)?.reshape(shape)?;
+        let tensor = checked(path, key, &view, dtype, device)?;
+        let tensor = match which {
+            View::Transposed => tensor.t()?.contiguous()?,
+            View::Whole | View::Third(_) => tensor,
+        };
         self.advance(view.data().len() as u64)?;
-        Ok(tensor)
+        Ok(tensor.reshape(shape)?)
+    }
+
+    /// Whether another one has the same tensors, and no others.
+    pub fn holds_the_same(&self, other: &Self) -> Result<bool> {
+        if self.routes.len() != other.routes.len() {
+            return Ok(false);
+        }
+        for (name, here) in &self.routes {
+            let Some(there) = other.find(name) else { return Ok(false) };
+            let (ours, theirs) = (self.view(here)?, other.view(there)?);
+            let alike = ours.dtype() == theirs.dtype() && here.1.view == there.1.view;
+            if !alike || ours.shape() != theirs.shape() || ours.data() != theirs.data() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn view(&self, (file, stored): &(usize, Stored)) -> Result<TensorView<'_>> {
+        part(&self.files[*file].1.get(&stored.key)?, stored.view)
     }
 
     fn advance(&self, bytes: u64) -> Result<()> {
@@ -124,6 +156,25 @@ pub fn checked(
         return Err(NetworkError::NotFinite { file, key, dtype });
     }
     Ok(convert::load(view, dtype, device)?)
+}
+
+fn map(path: &Path) -> Result<MmapedSafetensors> {
+    std::fs::File::open(path).map_err(NetworkError::io(path))?;
+    // SAFETY: the map is only read. Another program that changes the file meanwhile could change
+    // the numbers that are read, or end this program if it shortens the file; the same holds for
+    // every program that maps model files.
+    unsafe { MmapedSafetensors::new(path) }.map_err(|error| NetworkError::damaged(path, error))
+}
+
+/// The rows of a tensor that are meant, where they lie.
+fn part<'f>(stored: &TensorView<'f>, view: View) -> Result<TensorView<'f>> {
+    let View::Third(which) = view else { return Ok(stored.clone()) };
+    let shape = view.shape(stored.shape()).ok_or_else(|| {
+        candle_core::Error::Msg(format!("a tensor {:?} is not of three parts", stored.shape()))
+    })?;
+    let bytes = stored.data().len() / 3;
+    let data = &stored.data()[which * bytes..][..bytes];
+    Ok(TensorView::new(stored.dtype(), shape, data).map_err(candle_core::Error::wrap)?)
 }
 
 /// A shape without the ones at its end: a 1x1 convolution is a linear layer.

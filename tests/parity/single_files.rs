@@ -1,0 +1,210 @@
+//! Single-file checkpoints in the original layout: whole runs with nothing but the file, against
+//! the folders that the reference ran.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use candle_core::{DType, Device, Tensor, safetensors};
+use libtest_mimic::Trial;
+use overpaint::engine::Request;
+use serde::Deserialize;
+
+use super::{
+    compare::{exact, measured},
+    described::hashed,
+    fixtures,
+    pipelines::{Case, cases_in, deviation, request, run},
+};
+
+/// A tensor of a file: its name, how it is made, and of what.
+type Row = (String, String, Vec<Piece>);
+/// The seed and name of a tensor's numbers, its shape, mean and deviation.
+type Piece = (String, String, Vec<usize>, f32, f32);
+type Tensors = HashMap<String, Tensor>;
+
+#[derive(Deserialize)]
+struct Models {
+    tensors: Vec<Row>,
+    models: HashMap<String, Vec<usize>>,
+}
+
+fn set() -> PathBuf {
+    fixtures::set("single-files")
+}
+
+/// Each model as a file of its name, made once.
+fn files() -> &'static Path {
+    static FILES: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let all: Models = fixtures::read_file(&set().join("models.json"));
+        for (name, rows) in &all.models {
+            let rows = rows.iter().map(|row| &all.tensors[*row]);
+            let tensors = tensors(name, rows).unwrap_or_else(|error| panic!("{name}: {error}"));
+            write(&tensors, &folder.path().join(format!("{name}.safetensors")))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        folder
+    });
+    FILES.path()
+}
+
+fn tensors<'a>(name: &str, rows: impl Iterator<Item = &'a Row>) -> candle_core::Result<Tensors> {
+    let kept = set().join(format!("{name}.safetensors"));
+    let mut tensors = safetensors::load(kept, &Device::Cpu)?;
+    for (key, how, pieces) in rows {
+        let pieces = pieces.iter().map(|(seed, name, shape, mean, deviation)| {
+            let numbers = hashed(&format!("{seed}/{name}"), shape.iter().product());
+            let numbers = numbers.map(|number| number * deviation + mean).collect();
+            Tensor::from_vec(numbers, shape.as_slice(), &Device::Cpu)?.to_dtype(DType::F16)
+        });
+        let joined = Tensor::cat(&pieces.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        let tensor = match how.as_str() {
+            "transposed" => joined.t()?.contiguous()?,
+            "convolution" => joined.unsqueeze(2)?.unsqueeze(3)?,
+            _ => joined,
+        };
+        tensors.insert(key.clone(), tensor);
+    }
+    Ok(tensors)
+}
+
+fn write(tensors: &Tensors, file: &Path) -> candle_core::Result<()> {
+    safetensors::save(tensors, file)
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn file_of(request: &Request) -> PathBuf {
+    let name = Path::new(&request.model).file_name().unwrap_or_default();
+    files().join(name).with_extension("safetensors")
+}
+
+pub fn trials() -> Vec<Trial> {
+    let cases = cases_in(&set(), "cases.json");
+    let mut trials: Vec<Trial> = cases.iter().cloned().map(same_as_the_folder).collect();
+    for case in &cases {
+        let wanted: &[(&str, Change)] = match case.name.as_str() {
+            "sd1-text" => &[("wrapped", wrapped), ("newer-names", newer_names)],
+            "xl-text" => &[("wrapped", wrapped), ("linear-projection", linear_projection)],
+            _ => &[],
+        };
+        trials.extend(wanted.iter().map(|(what, change)| same_when(case, what, *change)));
+    }
+    for case in cases {
+        let changes =
+            [("thirds", swapped_thirds as Change), ("blocks", swapped_blocks), ("marks", unmarked)];
+        let counts = |what: &str| match what {
+            "thirds" => case.name.starts_with("sd2") || case.name.starts_with("xl"),
+            "marks" => case.name.starts_with("sd2"),
+            _ => true,
+        };
+        trials.extend(
+            changes
+                .iter()
+                .filter(|(what, _)| counts(what))
+                .map(|(what, change)| differs_when(&case, what, *change)),
+        );
+    }
+    trials
+}
+
+fn same_as_the_folder(case: Case) -> Trial {
+    measured(format!("single-file::{}", case.name), move || {
+        let mut request = request(&case)?;
+        request.model = file_of(&request).display().to_string();
+        deviation(&case, &run(request)?)
+    })
+}
+
+/// Something about a file that is not as it was.
+type Change = fn(Tensors) -> candle_core::Result<Tensors>;
+
+fn changed(case: &Case, change: Change, folder: &Path) -> Result<Request, String> {
+    let mut request = request(case)?;
+    let tensors = safetensors::load(file_of(&request), &Device::Cpu).map_err(told)?;
+    let file = folder.join("changed.safetensors");
+    write(&change(tensors).map_err(told)?, &file).map_err(told)?;
+    request.model = file.display().to_string();
+    Ok(request)
+}
+
+fn same_when(case: &Case, what: &str, change: Change) -> Trial {
+    let case = case.clone();
+    measured(format!("single-file::{}-{what}", case.name), move || {
+        let folder = tempfile::tempdir().map_err(told)?;
+        deviation(&case, &run(changed(&case, change, folder.path())?)?)
+    })
+}
+
+fn differs_when(case: &Case, what: &str, change: Change) -> Trial {
+    let case = case.clone();
+    exact(format!("sensitivity::single-file-{}-{what}", case.name), move || {
+        let folder = tempfile::tempdir().map_err(told)?;
+        match deviation(&case, &run(changed(&case, change, folder.path())?)?) {
+            Ok(deviation) if deviation.is_within() => Err(format!("passes: {deviation}")),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Everything below `state_dict`, with running averages of other values beside the weights.
+fn wrapped(tensors: Tensors) -> candle_core::Result<Tensors> {
+    let mut wrapped = HashMap::new();
+    for (name, tensor) in tensors {
+        if let Some(rest) = name.strip_prefix("model.diffusion_model.") {
+            let average = format!("state_dict.model_ema.diffusion_model{}", rest.replace('.', ""));
+            wrapped.insert(average, (&tensor * 0.5)?);
+        }
+        wrapped.insert(format!("state_dict.{name}"), tensor);
+    }
+    Ok(wrapped)
+}
+
+/// Text encoders without `text_model.`, as transformers names them now.
+fn newer_names(tensors: Tensors) -> candle_core::Result<Tensors> {
+    Ok(tensors
+        .into_iter()
+        .map(|(name, tensor)| (name.replace(".text_model.", "."), tensor))
+        .collect())
+}
+
+/// The projection as a linear layer's weight, as some converters leave it.
+fn linear_projection(tensors: Tensors) -> candle_core::Result<Tensors> {
+    let turned = |(name, tensor): (String, Tensor)| match name.ends_with(".text_projection") {
+        true => Ok((format!("{name}.weight"), tensor.t()?.contiguous()?)),
+        false => Ok((name, tensor)),
+    };
+    tensors.into_iter().map(turned).collect()
+}
+
+/// Query and value exchanged where they are stored together with the key.
+fn swapped_thirds(mut tensors: Tensors) -> candle_core::Result<Tensors> {
+    for (name, tensor) in &mut tensors {
+        if name.ends_with("resblocks.0.attn.in_proj_bias") {
+            let thirds = tensor.chunk(3, 0)?;
+            *tensor = Tensor::cat(&[&thirds[2], &thirds[1], &thirds[0]], 0)?;
+        }
+    }
+    Ok(tensors)
+}
+
+/// Two convolutions of the middle exchanged.
+fn swapped_blocks(mut tensors: Tensors) -> candle_core::Result<Tensors> {
+    let name =
+        |block: usize| format!("model.diffusion_model.middle_block.{block}.in_layers.2.weight");
+    if let (Some(first), Some(second)) = (tensors.remove(&name(0)), tensors.remove(&name(2))) {
+        tensors.extend([(name(0), second), (name(2), first)]);
+    }
+    Ok(tensors)
+}
+
+/// Without what says that the network predicts velocities.
+fn unmarked(mut tensors: Tensors) -> candle_core::Result<Tensors> {
+    tensors.remove("v_pred");
+    Ok(tensors)
+}

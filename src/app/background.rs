@@ -34,6 +34,8 @@ pub enum Purpose {
     ControlFile,
     /// For the ControlNet with this number.
     ControlImage(usize),
+    AutoencoderFolder,
+    AutoencoderFile,
 }
 
 impl Purpose {
@@ -49,6 +51,8 @@ impl Purpose {
             Self::ControlFolder => "Use a ControlNet folder",
             Self::ControlFile => "Use a ControlNet file",
             Self::ControlImage(_) => "Steer by a picture",
+            Self::AutoencoderFolder => "Use an autoencoder's folder",
+            Self::AutoencoderFile => "Use an autoencoder's file",
         }
     }
 
@@ -63,6 +67,7 @@ impl Purpose {
             Self::EmbeddingFolder => Command::AddEmbeddingFolder(path),
             Self::ControlFolder | Self::ControlFile => Command::AddControl(text(path)),
             Self::ControlImage(index) => Command::UseControlImage(index, path),
+            Self::AutoencoderFolder | Self::AutoencoderFile => Command::UseAutoencoder(path),
         }
     }
 }
@@ -199,8 +204,9 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
         Purpose::ModelFolder
         | Purpose::LoraFolder
         | Purpose::EmbeddingFolder
-        | Purpose::ControlFolder => dialog.pick_folder(),
-        Purpose::ModelFile | Purpose::ControlFile => {
+        | Purpose::ControlFolder
+        | Purpose::AutoencoderFolder => dialog.pick_folder(),
+        Purpose::ModelFile | Purpose::ControlFile | Purpose::AutoencoderFile => {
             dialog.add_filter("Checkpoints", &["safetensors", "sft"]).pick_file()
         }
     }

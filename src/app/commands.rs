@@ -63,6 +63,10 @@ pub enum Command {
     AddEmbeddingFolder(PathBuf),
     FindEmbeddings,
     UseLora(PathBuf),
+    ChooseAutoencoderFolder,
+    ChooseAutoencoderFile,
+    /// A folder or a file.
+    UseAutoencoder(PathBuf),
     // the window
     ToggleHelp,
     /// The key that leaves whatever is going on: a stroke, a running job, a sheet.

@@ -47,6 +47,9 @@ impl App {
             Command::AddEmbeddingFolder(folder) => self.add_embedding_folder(&folder),
             Command::FindEmbeddings => self.find_embeddings(),
             Command::UseLora(path) => self.use_lora(path),
+            Command::ChooseAutoencoderFolder => self.ask_for(Purpose::AutoencoderFolder),
+            Command::ChooseAutoencoderFile => self.ask_for(Purpose::AutoencoderFile),
+            Command::UseAutoencoder(path) => self.use_autoencoder(path),
             Command::ToggleHelp => self.help_open = !self.help_open,
             Command::Escape => self.escape(),
         }

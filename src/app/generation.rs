@@ -1,9 +1,10 @@
 //! Generate, watch, accept or discard.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{App, jobs::Ending, settings::Settings};
 use crate::{
+    catalog::AutoencoderPlace,
     document::Patch,
     engine::{Outcome, Request, Task, metadata},
     geometry::Extent,
@@ -148,6 +149,15 @@ impl App {
         }
     }
 
+    /// Takes an autoencoder in place of the models' own; one that is not in the list joins it.
+    pub(super) fn use_autoencoder(&mut self, path: PathBuf) {
+        if !self.autoencoders.iter().any(|place| place.path == path) {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            self.autoencoders.push(AutoencoderPlace { name, path: path.clone() });
+        }
+        self.settings.vae = Some(path);
+    }
+
     /// Takes a model of the list, or a folder that joins it.
     pub(super) fn use_model(&mut self, id: String) {
         if !self.models.iter().any(|m| m.id == id) {
@@ -171,5 +181,7 @@ impl App {
             }
         }
         self.settings.model = id;
+        // Another model's latents may mean something else.
+        self.settings.vae = None;
     }
 }

@@ -1,6 +1,6 @@
 //! What the panel at the right edits, and the request that follows from it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice};
 use crate::engine::{
@@ -42,6 +42,8 @@ pub struct Settings {
     pub seed_choice: SeedChoice,
     /// The seed to use when fixed, and the last one used when random.
     pub seed: u64,
+    /// A folder or file in place of the model's own autoencoder.
+    pub vae: Option<PathBuf>,
     /// `None` is the model's own.
     pub scheduler: Option<String>,
     pub loras: Vec<LoraChoice>,
@@ -77,6 +79,7 @@ impl Default for Settings {
             steps: 20.0,
             seed_choice: SeedChoice::Random,
             seed: 0,
+            vae: None,
             scheduler: None,
             loras: Vec::new(),
             eta: 0.0,
@@ -113,9 +116,10 @@ impl Settings {
             num_inference_steps: self.steps.round().max(1.0) as usize,
             guidance_scale: tidy(self.guidance),
             strength: Some(tidy(self.strength)),
+            vae: self.vae.as_ref().map(|path| path.display().to_string()),
             scheduler: self.scheduler.clone(),
             lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
-            eta: self.eta,
+            eta: tidy(self.eta),
             mask_blur: self.mask_blur as f32,
             match_edges: self.match_edges,
             fill_mode: self.fill_mode,

@@ -24,6 +24,7 @@ use super::{
     shortcuts, theme,
 };
 use crate::{
+    catalog::AutoencoderPlace,
     document::{
         Document,
         tools::{BrushMode, BrushTool, Tool as _},
@@ -45,6 +46,8 @@ pub struct App {
     pub(super) overlay: Overlay,
     pub(super) models: Vec<ModelChoice>,
     pub(super) controlnets: Vec<ControlChoice>,
+    /// Those that lie by themselves, without a model.
+    pub(super) autoencoders: Vec<AutoencoderPlace>,
     pub(super) engine: Engine,
     pub(super) jobs: Jobs,
     pub(super) prompt_counts: PromptCounts,
@@ -87,6 +90,7 @@ impl App {
             overlay: Overlay::default(),
             models,
             controlnets: super::controls::choices(),
+            autoencoders: crate::catalog::autoencoders(),
             engine,
             jobs: Jobs::default(),
             prompt_counts: PromptCounts::default(),
@@ -212,6 +216,7 @@ impl App {
             overlay: &mut self.overlay,
             models: &self.models,
             controlnets: &self.controlnets,
+            autoencoders: &self.autoencoders,
             jobs: &self.jobs,
             prompt_counts: &self.prompt_counts,
             has_document: self.document.is_some(),

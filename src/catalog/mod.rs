@@ -3,6 +3,7 @@
 //! A model is named by an id (`starter`, `content-aware`, or a name found in the places of
 //! [`places`]), by the path of a folder in the layout of `diffusers`, or by that of a single file.
 
+mod autoencoders;
 mod controlnets;
 mod detect;
 mod few_steps;
@@ -13,16 +14,15 @@ mod shelf;
 mod single_file;
 mod starter;
 mod stored;
-mod tiny;
 
 use std::path::{Path, PathBuf};
 
+pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::FewSteps;
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
 pub use single_file::{Kind, SingleFile};
-pub use tiny::tiny_autoencoder;
 
 /// The id of the model that ships inside.
 pub const STARTER: &str = "starter";

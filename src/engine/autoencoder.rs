@@ -73,10 +73,13 @@ impl Found {
     fn named(name: &str, scaling_factor: f64) -> Result<Self, EngineError> {
         let path = Path::new(name);
         if path.is_file() {
-            return Self::file(path, scaling_factor);
+            return Self::at(path, scaling_factor);
         }
         if path.join("config.json").is_file() {
             return Self::open(path);
+        }
+        if let Some(place) = catalog::autoencoders().into_iter().find(|place| place.name == name) {
+            return Self::at(&place.path, scaling_factor);
         }
         match catalog::find(name) {
             Ok(catalog::Model::Diffusion(folder)) => {
@@ -93,8 +96,11 @@ impl Found {
         }
     }
 
-    /// An autoencoder alone, the one in a checkpoint, or a tiny one.
-    fn file(path: &Path, scaling_factor: f64) -> Result<Self, EngineError> {
+    /// A component's folder, an autoencoder alone, the one in a checkpoint, or a tiny one.
+    fn at(path: &Path, scaling_factor: f64) -> Result<Self, EngineError> {
+        if path.is_dir() {
+            return Self::open(path);
+        }
         let file = catalog::SingleFile::open(path).map_err(EngineError::invalid)?;
         if !file.has_autoencoder() {
             return Ok(Self::tiny_file(path)?);
@@ -238,12 +244,8 @@ impl LatentSpace {
             Self::Other => return None,
         };
         let path = catalog::tiny_autoencoder(name)?;
-        let found = if path.is_file() {
-            Found::tiny_file(&path).map_err(EngineError::from)
-        } else {
-            Found::open(&path)
-        };
-        found.inspect_err(|error| log::warn!("{error}")).ok()
+        // Its latents are those that the denoiser sees.
+        Found::at(&path, 1.0).inspect_err(|error| log::warn!("{error}")).ok()
     }
 }
 

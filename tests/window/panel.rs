@@ -3,17 +3,22 @@
 use egui::{Key, Modifiers, pos2};
 use egui_kittest::kittest::Queryable as _;
 use libtest_mimic::{Failed, Trial};
-use overpaint::{app::Command, engine::LoraUse};
+use overpaint::{
+    app::Command,
+    engine::{LoraUse, PreviewMethod},
+};
 
 use crate::stage::{SCRIPTED_COLOUR, SCRIPTED_SEED, Stage};
 
 pub fn tests() -> Vec<Trial> {
-    let rows: [(&str, fn()); 10] = [
+    let rows: [(&str, fn()); 12] = [
         ("an_empty_window_invites", an_empty_window_invites),
         ("every_control_has_a_name", every_control_has_a_name),
         ("generate_without_a_mask_says_what_to_do", generate_without_a_mask_says_what_to_do),
         ("what_is_typed_reaches_the_model", what_is_typed_reaches_the_model),
         ("a_lora_reaches_the_model_with_its_scale", a_lora_reaches_the_model),
+        ("another_autoencoder_and_preview_reach_the_model", another_autoencoder_and_preview),
+        ("a_model_for_few_steps_sets_the_sliders", a_model_for_few_steps_sets_the_sliders),
         ("a_run_shows_its_steps_and_ends_on_the_canvas", a_run_shows_its_steps),
         ("accept_writes_only_the_marked_part", accept_writes_only_the_marked_part),
         ("discard_leaves_the_picture", discard_leaves_the_picture),
@@ -112,6 +117,53 @@ fn a_lora_reaches_the_model() {
     stage.window.step();
     let loras = stage.request().lora;
     assert_eq!(loras, [LoraUse { path: "styles/woodcut.safetensors".into(), scale: 1.0 }]);
+}
+
+const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity/models");
+
+fn another_autoencoder_and_preview() {
+    let mut stage = Stage::new(false);
+    let tiny = format!("{MODELS}/tiny");
+    stage.window.state_mut().push(Command::UseAutoencoder(tiny.clone().into()));
+    stage.settle();
+    choose(&mut stage, "Preview", "Sharper");
+    mark_something(&mut stage);
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    stage.window.step();
+    stage.window.step();
+    let request = stage.request();
+    assert_eq!(request.vae.as_deref(), Some(tiny.as_str()));
+    assert_eq!(request.preview, PreviewMethod::Tiny);
+    stage.window.get_by_label("Cancel").click();
+    stage.go();
+    stage.settle();
+    choose(&mut stage, "Decoder", "The model's own");
+    assert_eq!(stage.window.state().settings().vae, None);
+}
+
+fn a_model_for_few_steps_sets_the_sliders() {
+    let mut stage = Stage::new(false);
+    assert_eq!(stage.window.state().settings().steps, 20.0);
+    stage.window.state_mut().push(Command::UseModel(format!("{MODELS}/few-lcm")));
+    stage.settle();
+    let settings = stage.window.state().settings();
+    assert_eq!((settings.steps, settings.guidance), (4.0, 8.0));
+    assert!(stage.window.query_by_label_contains("for 4 steps or so").is_some());
+    stage.window.state_mut().push(Command::UseModel(format!("{MODELS}/base-sharded")));
+    stage.settle();
+    let settings = stage.window.state().settings();
+    assert_eq!((settings.steps, settings.guidance), (20.0, 7.0));
+}
+
+/// Opens a list of the panel and takes an entry.
+fn choose(stage: &mut Stage, list: &str, entry: &str) {
+    use egui::accesskit::Role;
+    stage.window.get_by_role_and_label(Role::ComboBox, list).scroll_to_me();
+    stage.settle();
+    stage.window.get_by_role_and_label(Role::ComboBox, list).click();
+    stage.settle();
+    stage.window.get_by_role_and_label(Role::Button, entry).click();
+    stage.settle();
 }
 
 fn a_run_shows_its_steps() {

@@ -2,6 +2,7 @@
 
 use egui::{ComboBox, RichText, Ui};
 
+use super::decoding;
 use crate::{
     app::{
         commands::{Command, CommandQueue},
@@ -14,8 +15,9 @@ use crate::{
         theme,
         widgets::{self, Scale},
     },
+    catalog::AutoencoderPlace,
     diffusion::schedulers,
-    engine::{FillMode, PreviewMethod, Task},
+    engine::{FillMode, Task},
 };
 
 /// Width of the panel, in points.
@@ -27,6 +29,7 @@ pub struct GenerateView<'a> {
     pub overlay: &'a mut Overlay,
     pub models: &'a [ModelChoice],
     pub controlnets: &'a [ControlChoice],
+    pub autoencoders: &'a [AutoencoderPlace],
     pub jobs: &'a Jobs,
     pub prompt_counts: &'a PromptCounts,
     pub has_document: bool,
@@ -57,9 +60,14 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         super::mask::show(ui, view.settings, view.overlay, commands);
         ui.add_space(theme::GAP);
         ui.label(theme::heading("Advanced"));
-        ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings));
+        let own_heeds_eta =
+            view.models.iter().any(|m| m.id == view.settings.model && m.recommended.eta.is_some());
+        ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings, own_heeds_eta));
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
-        preview(ui, view.settings);
+        decoding::preview(ui, view.settings);
+        ui.add_enabled_ui(diffuses, |ui| {
+            decoding::autoencoder(ui, view.settings, view.autoencoders, commands);
+        });
         if takes_sizes {
             super::xl::show(ui, view.settings, view.models);
         }
@@ -172,7 +180,8 @@ fn seed(ui: &mut Ui, settings: &mut Settings, label: egui::Id) {
     }
 }
 
-fn scheduler(ui: &mut Ui, settings: &mut Settings) {
+/// `own_heeds_eta`: whether the model's own scheduler does.
+fn scheduler(ui: &mut Ui, settings: &mut Settings, own_heeds_eta: bool) {
     const OWN: &str = "The model's own";
     widgets::row(ui, "Scheduler", |ui, label| {
         let current = settings.scheduler.clone();
@@ -198,8 +207,11 @@ fn scheduler(ui: &mut Ui, settings: &mut Settings) {
             .labelled_by(label)
             .on_hover_text("How the noise is taken away, step by step.");
     });
-    let chosen = settings.scheduler.as_deref().and_then(schedulers::find);
-    if chosen.is_some_and(|info| info.heeds_eta()) {
+    let heeds_eta = match settings.scheduler.as_deref() {
+        None => own_heeds_eta,
+        Some(name) => schedulers::find(name).is_some_and(|info| info.heeds_eta()),
+    };
+    if heeds_eta {
         widgets::slider(
             ui,
             "Eta",
@@ -230,34 +242,6 @@ fn fill_mode(ui: &mut Ui, settings: &mut Settings) {
             .on_hover_text(
                 "What the marked part holds before the first step. It shows through below strength 1: \
                  content-aware fill with strength 0.5 to 0.75 removes things well.",
-            );
-    });
-}
-
-fn preview(ui: &mut Ui, settings: &mut Settings) {
-    widgets::row(ui, "Preview", |ui, label| {
-        let text = |method| match method {
-            PreviewMethod::Off => "Off",
-            PreviewMethod::Linear => "Fast",
-            PreviewMethod::Tiny => "Sharper",
-            PreviewMethod::Full => "Exact (slow)",
-        };
-        let combo = ComboBox::from_id_salt("preview")
-            .width(ui.available_width())
-            .selected_text(text(settings.preview));
-        combo
-            .show_ui(ui, |ui| {
-                use PreviewMethod::{Full, Linear, Off, Tiny};
-                for method in [Off, Linear, Tiny, Full] {
-                    ui.selectable_value(&mut settings.preview, method, text(method));
-                }
-            })
-            .response
-            .labelled_by(label)
-            .on_hover_text(
-                "How the picture is shown while it forms. Sharper takes a tiny autoencoder (TAESD) from the \
-                 models folder or the hub's cache, and is Fast where there is none. Exact decodes the \
-                 picture at every step.",
             );
     });
 }

@@ -1,6 +1,7 @@
 //! The panels around the canvas. They paint and push commands; none changes the document.
 
 pub mod control;
+pub mod decoding;
 pub mod generate;
 pub mod help;
 pub mod lora;

@@ -20,11 +20,6 @@ pub enum Error {
     /// A scheduler that exists elsewhere, but not in this program.
     #[error("the scheduler `{name}` is not here yet; there is {known}")]
     SchedulerNotYet { name: String, known: String },
-    /// A scheduler that draws noise past the seed, so that nothing could be repeated.
-    #[error(
-        "the noise of the scheduler `{name}` does not follow the seed; take `{instead}` instead"
-    )]
-    WithoutSeed { name: String, instead: &'static str },
     /// Settings that do not fit each other or the model.
     #[error("{0}")]
     Invalid(String),

@@ -41,6 +41,10 @@ struct Recorder {
 }
 
 impl NoiseSource for Recorder {
+    fn seed(&self) -> u64 {
+        self.noise.seed()
+    }
+
     fn fill(&mut self, count: usize) -> Vec<f32> {
         self.noise.fill(count)
     }

@@ -37,9 +37,13 @@ CASES = {
 
 @torch.no_grad()
 def build() -> AutoencoderTiny:
-    """The network with random weights, stored in f16; latents of about unit size, pictures in mid-range."""
-    generator = torch.Generator().manual_seed(717)
-    vae = AutoencoderTiny(**CONFIG)
+    """The network of the fixtures, as it is stored in f16."""
+    return models.rounded(scaled(AutoencoderTiny(**CONFIG), torch.Generator().manual_seed(717)), "f16")
+
+
+@torch.no_grad()
+def scaled(vae: AutoencoderTiny, generator: torch.Generator) -> AutoencoderTiny:
+    """With random weights; latents of about unit size, pictures in mid-range."""
     models.randomise(vae, generator)
     # Blocks add to their input and cut what is negative: smaller weights keep them alive.
     for name, parameter in vae.named_parameters():
@@ -56,7 +60,7 @@ def build() -> AutoencoderTiny:
     last.weight.mul_(gain.view(-1, 1, 1, 1))
     # The network's colours run from 0 to 1, half of what comes out.
     last.bias.copy_((last.bias - (decoded.mean((0, 2, 3)) + 1) / 2) * gain + 0.5)
-    return models.rounded(vae, "f16")
+    return vae
 
 
 def store(vae: AutoencoderTiny) -> None:

@@ -42,6 +42,10 @@ fn normal(words: [u32; 4]) -> f32 {
 }
 
 impl NoiseSource for PhiloxNoise {
+    fn seed(&self) -> u64 {
+        u64::from(self.key[1]) << 32 | u64::from(self.key[0])
+    }
+
     fn fill(&mut self, count: usize) -> Vec<f32> {
         let call = self.calls;
         self.calls = self.calls.wrapping_add(1);

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use super::{NoiseSource, PhiloxNoise, TorchNoise};
+use super::{NoiseSource, PhiloxNoise, TorchNoise, first_integer};
 
 #[track_caller]
 fn assert_close(ours: &[f32], theirs: &[f32]) {
@@ -68,4 +68,13 @@ fn half_precision_is_cast_after_drawing() {
     let first = tensor.flatten_all().unwrap().narrow(0, 0, 4).unwrap();
     let first: Vec<f32> = first.to_dtype(DType::F32).unwrap().to_vec1().unwrap();
     assert_close(&first, &[1.926758, 1.487305, 0.9008789, -2.105469]);
+}
+
+#[test]
+fn whole_numbers_take_the_high_word_first() {
+    for (seed, expected) in
+        [(0, 900450186894289456), (5, 4095051218741643470), (1940647672, 4458787945392279409)]
+    {
+        assert_eq!(first_integer(seed), expected);
+    }
 }

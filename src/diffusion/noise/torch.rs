@@ -11,6 +11,7 @@ use super::{NoiseSource, mersenne_twister::MersenneTwister};
 const BLOCK: usize = 16;
 
 pub struct TorchNoise {
+    seed: u64,
     generator: MersenneTwister,
     /// The unused half of the last scalar pair.
     cached: Option<f64>,
@@ -19,7 +20,7 @@ pub struct TorchNoise {
 impl TorchNoise {
     /// As `manual_seed` does, only the low 32 bits of the seed are used.
     pub fn new(seed: u64) -> Self {
-        Self { generator: MersenneTwister::new(seed), cached: None }
+        Self { seed, generator: MersenneTwister::new(seed), cached: None }
     }
 
     fn scalar(&mut self) -> f32 {
@@ -56,7 +57,18 @@ fn box_muller(block: &mut [f32]) {
     }
 }
 
+/// `torch.randint(0, 2**63 - 1, [])`, the first draw after `torch.manual_seed(seed)`.
+pub fn first_integer(seed: u64) -> u64 {
+    let mut generator = MersenneTwister::new(seed);
+    let (high, low) = (u64::from(generator.next_u32()), u64::from(generator.next_u32()));
+    (high << 32 | low) % (u64::MAX / 2)
+}
+
 impl NoiseSource for TorchNoise {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
     fn fill(&mut self, count: usize) -> Vec<f32> {
         if count >= BLOCK {
             self.blocks(count)

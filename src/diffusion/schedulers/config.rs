@@ -139,6 +139,11 @@ impl<'a> Reader<'a> {
         whole.ok_or_else(|| self.error(key, "a whole number, 0 or more"))
     }
 
+    pub fn optional_u64(&mut self, key: &'static str) -> Result<Option<u64>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        value.as_u64().map(Some).ok_or_else(|| self.error(key, "a whole number, 0 or more"))
+    }
+
     pub fn f64(&mut self, key: &'static str, default: f64) -> Result<f64> {
         Ok(self.optional_f64(key)?.unwrap_or(default))
     }

@@ -11,6 +11,7 @@ mod ddpm;
 mod deis_multistep;
 mod dpm_coefficients;
 mod dpm_solver_multistep;
+mod dpm_solver_sde;
 mod dpm_solver_singlestep;
 mod euler;
 mod euler_ancestral;

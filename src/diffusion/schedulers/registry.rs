@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::{
     PipelineKind, Scheduler, SchedulerConfig, config::Reader, ddim::Ddim, ddpm::Ddpm,
     deis_multistep::DeisMultistep, dpm_solver_multistep::DpmSolverMultistep,
-    dpm_solver_singlestep::DpmSolverSinglestep, euler::Euler, euler_ancestral::EulerAncestral,
-    heun::Heun, kdpm2::Kdpm2, lcm::Lcm, lms::Lms, pndm::Pndm, tcd::Tcd,
-    unipc_multistep::UniPcMultistep,
+    dpm_solver_sde::DpmSolverSde, dpm_solver_singlestep::DpmSolverSinglestep, euler::Euler,
+    euler_ancestral::EulerAncestral, heun::Heun, kdpm2::Kdpm2, lcm::Lcm, lms::Lms, pndm::Pndm,
+    tcd::Tcd, unipc_multistep::UniPcMultistep,
 };
 use crate::diffusion::{Error, Result};
 
@@ -108,6 +108,20 @@ pub const ALL: &[SchedulerInfo] = &[
         "Noise at each step; 20 steps or more",
     ),
     info(
+        "dpm++ sde brownian karras",
+        "DPM++ SDE Brownian Karras",
+        DpmSolverSde::CLASS,
+        &[KARRAS],
+        "Noise along one path, so that more steps refine the same picture; each step costs two",
+    ),
+    info(
+        "dpm++ sde brownian",
+        "DPM++ SDE Brownian",
+        DpmSolverSde::CLASS,
+        &[],
+        "Noise along one path, so that more steps refine the same picture; each step costs two",
+    ),
+    info(
         "dpm++ 2s karras",
         "DPM++ 2S Karras",
         DpmSolverSinglestep::CLASS,
@@ -200,10 +214,6 @@ const NOT_YET: &[&str] = &[
     "restart",
 ];
 
-/// Schedulers that the reference has, but whose noise does not follow the seed there, so that no
-/// picture could be the same: each with what to take instead.
-const WITHOUT_SEED: &[(&str, &str)] = &[("dpmsolversde", "dpm++ sde")];
-
 /// Names that mean the same, simplified as [`simplified`] does.
 const ALIASES: &[(&str, &str)] = &[
     ("dpmpp2m", "dpm++ 2m"),
@@ -295,9 +305,6 @@ fn choose(config: &SchedulerConfig, name: Option<&str>) -> Result<Chosen> {
 
 fn unknown(name: &str) -> Error {
     let known = ALL.iter().map(|info| info.id).collect::<Vec<_>>().join(", ");
-    if let Some((_, instead)) = WITHOUT_SEED.iter().find(|(id, _)| *id == simplified(name)) {
-        return Error::WithoutSeed { name: name.into(), instead };
-    }
     if NOT_YET.contains(&simplified(name).as_str()) {
         return Error::SchedulerNotYet { name: name.into(), known };
     }
@@ -320,6 +327,7 @@ fn construct(class: &str, reader: &mut Reader<'_>) -> Result<Box<dyn Scheduler>>
         Ddpm::CLASS => Box::new(Ddpm::new(reader)?),
         DpmSolverSinglestep::CLASS => Box::new(DpmSolverSinglestep::new(reader)?),
         DeisMultistep::CLASS => Box::new(DeisMultistep::new(reader)?),
+        DpmSolverSde::CLASS => Box::new(DpmSolverSde::new(reader)?),
         Tcd::CLASS => Box::new(Tcd::new(reader)?),
         other => return Err(unknown(other)),
     })

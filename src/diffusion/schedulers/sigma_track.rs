@@ -1,5 +1,5 @@
 //! The bookkeeping of schedulers that work in sigmas (latents = picture + sigma * noise): Euler,
-//! Euler ancestral, Heun, LMS and the KDPM2 pair.
+//! Euler ancestral, Heun, LMS, the KDPM2 pair and DPM-Solver SDE.
 
 use candle_core::Tensor;
 
@@ -35,16 +35,20 @@ impl SigmaTrack {
 
     /// The timesteps that the spacing asks for: f32 values, fractional with linspace.
     pub fn spaced(&self, steps: usize, total: usize) -> Result<Vec<f64>> {
+        Ok(self.spaced_in_double(steps, total)?.into_iter().map(single).collect())
+    }
+
+    /// The same before they are rounded.
+    pub fn spaced_in_double(&self, steps: usize, total: usize) -> Result<Vec<f64>> {
         if steps == 0 || steps > total {
             let text = format!("{steps} steps are asked for; this scheduler takes 1 to {total}");
             return Err(Error::Invalid(text));
         }
-        let timesteps = match self.spacing {
+        Ok(match self.spacing {
             Spacing::Linspace => reversed(linspace(0.0, (total - 1) as f64, steps)),
             Spacing::Leading => leading(steps, total / steps, self.steps_offset),
             Spacing::Trailing => trailing(total, total, steps),
-        };
-        Ok(timesteps.into_iter().map(single).collect())
+        })
     }
 
     /// Begins a new run.

@@ -188,7 +188,6 @@ fn errors_say_what_where_and_what_there_is() {
     let both = [("use_karras_sigmas", json!(true)), ("use_beta_sigmas", json!(true))];
     assert!(message(Some("euler"), &both).contains("only one"));
     assert!(message(Some("EDMEuler"), &[]).contains("not here yet"));
-    assert!(message(Some("DPMSolverSDEScheduler"), &[]).contains("dpm++ sde"));
     assert!(message(Some("eular"), &[]).contains("euler a"));
 }
 

@@ -61,8 +61,10 @@ impl Tensors {
         Self { file, tensors }
     }
 
-    pub fn len(&self) -> usize {
-        self.tensors.len()
+    /// The steps whose latents there are, in no order.
+    pub fn steps(&self) -> Vec<usize> {
+        let step = |name: &String| name.strip_prefix("latents_")?.parse().ok();
+        self.tensors.keys().filter_map(step).collect()
     }
 
     pub fn get(&self, name: &str) -> Result<&Tensor, String> {

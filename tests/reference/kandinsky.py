@@ -608,7 +608,8 @@ def write_case(models: Path, name: str, settings: dict) -> dict:
     """Runs one case and stores it."""
     inputs = FOLDER.parent / "parity" / "inputs"
     result = run(models / "prior", models / settings["model"], settings, inputs)
-    tensors = {f"latents_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.latents)}
+    steps = runner.looked_at(len(result.latents))
+    tensors = {f"latents_{index:03}": result.latents[index] for index in steps}
     tensors |= {f"prior_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.embeds)}
     tensors |= {"image_embeds": result.image_embeds, "negative_image_embeds": result.negative_image_embeds}
     save_file({key: value.contiguous() for key, value in tensors.items()}, FOLDER / "cases" / f"{name}.safetensors")

@@ -42,7 +42,8 @@ def provenance(script: str) -> dict:
 def write_case(name: str, settings: dict, inputs: Path | None = None) -> dict:
     """Runs one case and stores it; returns its row of cases.json."""
     result = runner.run(FIXTURES / "models" / settings["model"], settings, inputs or FIXTURES / "inputs")
-    tensors = {f"latents_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.latents)}
+    steps = runner.looked_at(len(result.latents))
+    tensors = {f"latents_{index:03}": result.latents[index].contiguous() for index in steps}
     save_file(tensors, FIXTURES / "cases" / f"{name}.safetensors")
     for index, picture in enumerate(result.pictures):
         suffix = f"-{index}" if len(result.pictures) > 1 else ""

@@ -5,7 +5,7 @@ What an option means here is what it must mean in `overpaint ... --exact`:
 * `scheduler` and `scheduler-option` do `pipe.scheduler = X.from_config(pipe.scheduler.config, **options)` after the
   pipeline was made, so the pipeline's own corrections of old scheduler files have been applied;
 * `lora` is a list of (file, scale): `pipe.load_lora_weights` each, then `pipe.set_adapters`;
-* `vae` is a tiny autoencoder beside the model, in place of the model's own;
+* `vae` is an autoencoder beside the model, tiny or not, in place of the model's own (and of its refiner's);
 * `mask-blur` is `pipe.mask_processor.blur`; `overlay` is `pipe.image_processor.apply_overlay` with the given mask.
 * Sizes are WIDTHxHEIGHT and crops X,Y; the reference's tuples are (height, width) and (top, left).
 * `refiner` runs a second pipeline after the first with the same generator, on its latents where both have one
@@ -186,7 +186,9 @@ def make_pipeline(folder: Path, settings: dict, inputs: Path):
     """The pipeline of a command with the scheduler of the settings."""
     command, parts = settings["command"], load_parts(folder)
     if "vae" in settings:
-        parts["vae"] = AutoencoderTiny.from_pretrained(folder.parent / settings["vae"], torch_dtype=torch.float32)
+        other = folder.parent / settings["vae"]
+        is_tiny = "AutoencoderTiny" in (other / "config.json").read_text()
+        parts["vae"] = (AutoencoderTiny if is_tiny else AutoencoderKL).from_pretrained(other, torch_dtype=torch.float32)
     if is_xl(folder):
         # Text-to-image has no aesthetic scores.
         if command == "generate":
@@ -248,6 +250,11 @@ class Recorder:
             return pipe(callback_on_step_end=on_step, **arguments).images
 
 
+def looked_at(count: int) -> list[int]:
+    """Of the states after so many steps those that fixtures store: the first, one between, and the last, in which all show."""
+    return sorted({0, count // 2, count - 1})
+
+
 def run(model: Path, settings: dict, inputs: Path) -> Result:
     """Runs the settings (paths of pictures, masks and LoRAs relative to `inputs`; a refiner lies beside the model)."""
     pipe = make_pipeline(model, settings, inputs)
@@ -286,6 +293,7 @@ def refined(recorder: Recorder, pipe, model: Path, settings: dict, arguments: di
     own = {key: value for key, value in settings.items() if key != "lora"} | {"command": command}
     second = make_pipeline(folder, own, inputs=folder)
     one_autoencoder = (folder / "vae" / "config.json").read_text() == (model / "vae" / "config.json").read_text()
+    one_autoencoder |= "vae" in settings
     start = settings.get("refiner-start")
     if one_autoencoder:
         arguments = arguments | {"output_type": "latent"}

@@ -90,6 +90,11 @@ def configs() -> list[tuple[str, dict, int]]:
     add("LCM", 3, dict(original_inference_steps=100))
     add("TCD", 4, dict(original_inference_steps=40, set_alpha_to_one=False))
     add("TCD", 7, dict(original_inference_steps=100))
+    # Noise along a Brownian path, which has a seed of its own.
+    for seed, settings in enumerate([*SPACED, KARRAS, EXPONENTIAL, BETA, V]):
+        add("DPMSolverSDE", 5, dict(noise_sampler_seed=11 * seed), settings)
+    add("DPMSolverSDE", 7, dict(noise_sampler_seed=2**40 + 5))
+    add("DPMSolverSDE", 1, dict(noise_sampler_seed=3))
     return rows
 
 
@@ -97,8 +102,6 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = FIXTURES / "units"
     rows = units.write_loops(folder / "solvers.safetensors", configs())
-    for row in rows:
-        row.pop("sigmas", None)
     index = {"provenance": provenance("solvers.py"), "schedulers": rows}
     (folder / "solvers.json").write_text(json.dumps(index, separators=(",", ":")) + "\n")
     print(len(rows), "loops")

@@ -269,10 +269,11 @@ def write_loops(file: Path, configs: list[tuple[str, dict, int]]) -> list:
                 scaled = scheduler.scale_model_input(sample, timestep)
                 sample = scheduler.step(fake_model(scaled, index), timestep, sample, **extra).prev_sample
                 states.append(sample)
-            tensors[label] = torch.stack(states).float()
+            tensors[label] = torch.stack([states[1 + index] for index in runner.looked_at(len(timesteps))]).float()
             row = {
                 "scheduler": name,
-                "config": config,
+                # The rest is `scheduler_base`.
+                "config": {key: value for key, value in config.items() if SD.get(key) != value},
                 "steps": steps,
                 "begin": begin,
                 "seed": 900 + len(rows),
@@ -281,8 +282,6 @@ def write_loops(file: Path, configs: list[tuple[str, dict, int]]) -> list:
                 "init_noise_sigma": float(scheduler.init_noise_sigma),
                 "timesteps": [float(t) for t in scheduler.timesteps],
             }
-            if getattr(scheduler, "sigmas", None) is not None and begin == 0:
-                row["sigmas"] = [float(f"{float(sigma):.9g}") for sigma in scheduler.sigmas]
             if not torch.isfinite(tensors[label]).all():
                 print("not finite, left out:", name, config, steps, begin)
                 del tensors[label]
@@ -421,6 +420,7 @@ def write_all(folder: Path, models: Path, provenance: dict) -> None:
         "noise": write_noise(folder),
         "tokens": write_tokens(models),
         "text": write_text(folder, models),
+        "scheduler_base": SD,
         "schedulers": write_schedulers(folder),
         "pixels": write_pixels(folder),
         "networks": write_networks(folder, models),

@@ -9,7 +9,7 @@ const CHUNK: usize = 1 << 20;
 
 /// Whether the stored dtype can hold weights.
 pub fn is_float(stored: Dtype) -> bool {
-    matches!(stored, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
+    matches!(stored, Dtype::F8_E4M3 | Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
 }
 
 /// Copies to `device` as `dtype`.
@@ -25,6 +25,7 @@ pub fn is_finite(view: &TensorView<'_>, dtype: DType) -> bool {
     // The largest number that rounds to a finite one, as f32 bits: f16 ends at 65504.
     let limit = if dtype == DType::F16 { 65519.996_f32 } else { f32::MAX };
     match view.dtype() {
+        Dtype::F8_E4M3 => all(view, |[byte]: [u8; 1]| byte & 0x7f != 0x7f),
         Dtype::F16 => all(view, |bytes| u16::from_le_bytes(bytes) & 0x7c00 != 0x7c00),
         Dtype::BF16 => {
             all(view, |[low, high]| f32::from_le_bytes([0, 0, low, high]).abs() <= limit)
@@ -58,6 +59,17 @@ mod tests {
             assert!(!finite(Dtype::BF16, &brain, DType::F32));
             assert!(!finite(Dtype::F64, &f64::from(bad).to_le_bytes(), DType::F32));
         }
+        assert!(!finite(Dtype::F8_E4M3, &[0x38, 0xff], DType::F32));
+    }
+
+    /// 1, -1.125, the smallest and the largest.
+    #[test]
+    fn eight_bits_are_enough_to_read() {
+        let bytes = [0x38, 0xb9, 0x01, 0x7e];
+        assert!(finite(Dtype::F8_E4M3, &bytes, DType::F16));
+        let view = TensorView::new(Dtype::F8_E4M3, vec![4], &bytes).unwrap();
+        let values = load(&view, DType::F32, &Device::Cpu).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values, [1.0, -1.125, 1.0 / 512.0, 448.0]);
     }
 
     #[test]

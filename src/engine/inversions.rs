@@ -2,8 +2,11 @@
 
 use std::{fs, path::PathBuf, time::SystemTime};
 
-use super::{EmbeddingUse, EngineError, Request, text::TextEncoders};
-use crate::{catalog, networks::TextualInversion};
+use super::{EmbeddingUse, EngineError, PromptSyntax, Request, text::TextEncoders};
+use crate::{
+    catalog,
+    networks::{Spelling, TextualInversion},
+};
 
 /// What the text encoders have learned. Files are read again only where something changed.
 pub struct Inversions {
@@ -16,8 +19,7 @@ pub struct Inversions {
 struct Version {
     path: PathBuf,
     token: Option<String>,
-    /// See [`TextEncoders::learn`].
-    verbatim: bool,
+    spelling: Spelling,
     length: u64,
     modified: Option<SystemTime>,
 }
@@ -39,15 +41,24 @@ impl Inversions {
         encoders: &mut TextEncoders,
         request: &Request,
     ) -> Result<bool, EngineError> {
-        let version = |wanted: &EmbeddingUse| Version::of(wanted, request.exact);
+        let version = |wanted: &EmbeddingUse| Version::of(wanted, spelling(request));
         let wanted = request.embeddings.iter().map(version).collect::<Result<Vec<_>, _>>()?;
         if self.learned.as_ref() == Some(&wanted) {
             return Ok(false);
         }
         self.learned = None;
-        encoders.learn(&read(request)?, request.exact)?;
+        encoders.learn(&read(request)?, spelling(request))?;
         self.learned = Some(wanted);
         Ok(true)
+    }
+}
+
+/// How words must be spelled to be taken whole: in exact mode as strictly as the reference is.
+pub fn spelling(request: &Request) -> Spelling {
+    match request.syntax() {
+        PromptSyntax::Plain if request.exact => Spelling::Verbatim,
+        PromptSyntax::Compel if request.exact => Spelling::Small,
+        _ => Spelling::Any,
     }
 }
 
@@ -64,11 +75,11 @@ pub fn read(request: &Request) -> Result<Vec<TextualInversion>, EngineError> {
 }
 
 impl Version {
-    fn of(wanted: &EmbeddingUse, verbatim: bool) -> Result<Self, EngineError> {
+    fn of(wanted: &EmbeddingUse, spelling: Spelling) -> Result<Self, EngineError> {
         let path = catalog::EMBEDDINGS.find(&wanted.path).map_err(EngineError::invalid)?;
         let file = fs::metadata(&path)
             .map_err(|error| EngineError::invalid(format!("{}: {error}", path.display())))?;
         let (length, modified) = (file.len(), file.modified().ok());
-        Ok(Self { path, token: wanted.token.clone(), verbatim, length, modified })
+        Ok(Self { path, token: wanted.token.clone(), spelling, length, modified })
     }
 }

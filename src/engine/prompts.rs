@@ -125,7 +125,7 @@ impl PromptReader {
     /// If it, or an embedding of the request, is not understood.
     pub fn open(folder: &ModelFolder, request: &Request) -> Result<Self, EngineError> {
         let words = inversions::read(request)?;
-        let vocabulary = Vocabulary::open(&folder.path, &words, request.exact)?;
+        let vocabulary = Vocabulary::open(&folder.path, &words, inversions::spelling(request))?;
         Ok(Self { vocabulary })
     }
 

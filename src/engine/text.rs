@@ -11,8 +11,8 @@ use crate::{
         weighting::{self, RowEncoder},
     },
     networks::{
-        ClipTextConfig, ClipTextModel, ClipTokenizer, NetworkError, Reading, TextualInversion,
-        adapters,
+        ClipTextConfig, ClipTextModel, ClipTokenizer, NetworkError, Reading, Spelling,
+        TextualInversion, adapters,
     },
     prompt::{
         Count, Prompt, Syntax,
@@ -126,15 +126,15 @@ impl TextEncoders {
         self.encoders.iter().map(|encoder| (ADAPTED[encoder.place], encoder.network.slots()))
     }
 
-    /// Takes these words of textual inversion in place of those it knew; `verbatim` as in
-    /// [`ClipTokenizer::with_words`].
+    /// Takes these words of textual inversion in place of those it knew; `spelling` says
+    /// where they are taken whole.
     ///
     /// # Errors
     /// If one does not fit the encoders, or is in their vocabulary.
     pub fn learn(
         &mut self,
         inversions: &[TextualInversion],
-        verbatim: bool,
+        spelling: Spelling,
     ) -> Result<(), EngineError> {
         for encoder in &mut self.encoders {
             encoder.words = None;
@@ -150,7 +150,7 @@ impl TextEncoders {
             }
         }
         for encoder in &mut self.encoders {
-            encoder.words = encoder.words(inversions, verbatim)?;
+            encoder.words = encoder.words(inversions, spelling)?;
         }
         Ok(())
     }
@@ -198,7 +198,7 @@ impl TextEncoder {
     fn words(
         &self,
         inversions: &[TextualInversion],
-        verbatim: bool,
+        spelling: Spelling,
     ) -> Result<Option<Words>, EngineError> {
         let width = self.network.config().hidden_size;
         let (mut words, mut vectors) = (Vec::new(), Vec::new());
@@ -211,7 +211,7 @@ impl TextEncoder {
         if words.is_empty() {
             return Ok(None);
         }
-        let (tokenizer, first) = self.tokenizer.with_words(&words, verbatim)?;
+        let (tokenizer, first) = self.tokenizer.with_words(&words, spelling)?;
         let vectors = Tensor::cat(&vectors, 0).and_then(|v| v.to_dtype(self.network.dtype()));
         let vectors = vectors.and_then(|v| v.to_device(self.network.device()));
         Ok(Some(Words { tokenizer, first, vectors: vectors.map_err(EngineError::failed)? }))
@@ -224,15 +224,15 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Of the model in `folder`, with words of textual inversion; `verbatim` as in
-    /// [`ClipTokenizer::with_words`].
+    /// Of the model in `folder`, with words of textual inversion; `spelling` says
+    /// where they are taken whole.
     ///
     /// # Errors
     /// If there is no tokenizer that is understood, or it has one of the words already.
     pub fn open(
         folder: &Path,
         inversions: &[TextualInversion],
-        verbatim: bool,
+        spelling: Spelling,
     ) -> Result<Self, EngineError> {
         let is_there = |place: &usize| folder.join(PARTS[*place].0).is_dir();
         let place = (0..PARTS.len()).find(is_there).unwrap_or(0);
@@ -240,7 +240,7 @@ impl Vocabulary {
         let words = inversions.iter().map(|inversion| (inversion.token(), inversion.count(place)));
         let words: Vec<_> = words.filter(|(_, count)| *count > 0).collect();
         let tokenizer =
-            if words.is_empty() { plain } else { plain.with_words(&words, verbatim)?.0 };
+            if words.is_empty() { plain } else { plain.with_words(&words, spelling)?.0 };
         Ok(Self { tokenizer })
     }
 

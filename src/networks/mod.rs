@@ -45,6 +45,6 @@ pub use inversion::TextualInversion;
 pub use movq::{Movq, MovqConfig};
 pub use prior::{PriorConfig, PriorText, PriorTransformer};
 pub use tiny_autoencoder::{TinyAutoencoder, TinyAutoencoderConfig};
-pub use tokenizer::ClipTokenizer;
+pub use tokenizer::{ClipTokenizer, Spelling};
 pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};
 pub use weights::{BytesRead, Weights};

@@ -126,7 +126,7 @@ fn loras(value: &Value) -> Result<Value, String> {
 fn embeddings(value: &Value) -> Result<Value, String> {
     let pairs: Vec<(String, Option<String>)> =
         serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-    let folder = fixtures::set("prompts").join("embeddings");
+    let folder = fixtures::root().join("inputs");
     let embedding = |(file, token)| json!({ "path": folder.join::<String>(file), "token": token });
     Ok(pairs.into_iter().map(embedding).collect())
 }

@@ -100,8 +100,11 @@ def joined(pieces: list) -> list:
     return result
 
 
-def rows(text: str, tokenizer, long: bool) -> list[tuple[list[int], list[float]]]:
-    """Rows of at most 75 (id, weight); without `long`, what does not fit between two breaks is dropped."""
+def rows(text: str, tokenize, tokenizer, long: bool) -> list[tuple[list[int], list[float]]]:
+    """Rows of at most 75 (id, weight); without `long`, what does not fit between two breaks is dropped.
+
+    `tokenize` gives the ids of a text, without start and end.
+    """
     comma = tokenizer.convert_tokens_to_ids(",</w>")
     capacity = tokenizer.model_max_length - 2
     sections = [[]]
@@ -109,8 +112,7 @@ def rows(text: str, tokenizer, long: bool) -> list[tuple[list[int], list[float]]
         if piece is BREAK:
             sections.append([])
         else:
-            ids = tokenizer(piece[0], add_special_tokens=False)["input_ids"]
-            sections[-1] += [(token, piece[1]) for token in ids]
+            sections[-1] += [(token, piece[1]) for token in tokenize(piece[0])]
     result = []
     for section in sections:
         if not long:
@@ -132,16 +134,20 @@ def rows(text: str, tokenizer, long: bool) -> list[tuple[list[int], list[float]]
     return [([token for token, _ in row], [weight for _, weight in row]) for row in result]
 
 
+def framed(ids: list[int], tokenizer) -> torch.Tensor:
+    """A row [1, 77]: start, ids, end, padding."""
+    padding = [tokenizer.pad_token_id] * (tokenizer.model_max_length - 2 - len(ids))
+    return torch.tensor([[tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding]])
+
+
 @torch.no_grad()
-def embeddings(text: str, tokenizer, encode, long: bool) -> torch.Tensor:
-    """[1, 77 * rows, width]; `encode` takes ids [1, 77] and gives [1, 77, width]."""
+def embeddings(text: str, tokenize, tokenizer, encode, long: bool) -> torch.Tensor:
+    """[1, 77 * rows, width]; `tokenize` as in `rows`, `encode` takes ids [1, 77] and gives [1, 77, width]."""
     parts = []
-    for ids, weights in rows(text, tokenizer, long):
+    for ids, weights in rows(text, tokenize, tokenizer, long):
         filling = tokenizer.model_max_length - 2 - len(ids)
-        padding = [tokenizer.pad_token_id] * filling
-        framed = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *padding]
         multipliers = torch.tensor([1.0, *weights, 1.0, *[1.0] * filling])
-        states = encode(torch.tensor([framed]))
+        states = encode(framed(ids, tokenizer))
         weighted = states * multipliers.view(1, -1, 1)
         parts.append(weighted * (states.mean() / weighted.mean()))
     return torch.cat(parts, 1)

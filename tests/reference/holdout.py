@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 import lora
 import models
 import pictures
+import random_prompts
 import runner
 import sampling
 import xl_models
@@ -192,6 +193,8 @@ def command_line(program: str, model: Path, settings: dict, folder: Path, out: P
                 arguments += ["--scheduler-option", f"{name}={text}"]
         elif key == "lora":
             arguments += [f"--lora={folder / file}:{scale}" for file, scale in value]
+        elif key == "embedding":
+            arguments += [f"--embedding={folder / file}{f':{token}' if token else ''}" for file, token in value]
         elif key == "mask":
             arguments += ["--mask", str(folder / value)]
         elif value is True:
@@ -250,6 +253,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--loras", action="store_true", help="with one to three LoRAs in each case")
     parser.add_argument("--row", choices=["all", "schedulers", "few-steps", "autoencoders"], default="all")
+    parser.add_argument("--prompts", action="store_true", help="with weighted and long prompts and textual inversion")
     parser.add_argument("--family", choices=["sd", "xl"], default="sd")
     parser.add_argument("--keep", type=Path, help="keep models, pictures and outputs in this folder")
     options = parser.parse_args()
@@ -275,6 +279,8 @@ def main() -> int:
                 settings["vae"] = sampling.other_autoencoder(rng, spec, folder)
             if options.loras:
                 settings["lora"] = lora.random_loras(rng, model, folder)
+            if options.prompts:
+                settings = random_prompts.settings(rng, model, folder)
             arguments = command_line(options.overpaint, model, settings, folder, folder)
             label = f"{index:4} {settings['command']:9} {settings.get('scheduler', '(own)'):18}"
             try:

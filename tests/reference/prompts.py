@@ -13,26 +13,26 @@ import warnings
 from pathlib import Path
 
 import torch
-from compel import Compel, ReturnedEmbeddingsType
 from compel.prompt_parser import Blend, FlattenedPrompt, PromptParser
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file, save_file
-from transformers import CLIPTextModel
+from safetensors.torch import save_file
 
-import a1111
 import cases
 import make_fixtures
 import runner
+import weighting
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 PROMPTS = FIXTURES / "prompts"
 MODELS = FIXTURES / "parity" / "models"
-
+EMBEDDINGS = FIXTURES / "parity" / "inputs" / "embeddings"
+# Settings by the command line's names.
+NAMES = {"syntax": "prompt-syntax", "long": "long-prompts", "clip_skip": "clip-skip", "embeddings": "embedding"}
 
 
 def is_stored(position: int) -> bool:
-    """Of each row of 77 tokens: the first ones, and every third of the others."""
-    return position % 77 < 16 or position % 3 == 0
+    """Of each row of 77 tokens: the first ones, and every seventh of the others."""
+    return position % 77 < 12 or position % 7 == 0
 
 
 warnings.filterwarnings("ignore")
@@ -251,76 +251,23 @@ def pipeline(model: str) -> StableDiffusionPipeline:
     return pipe
 
 
-def load_inversions(pipe, inversions: list) -> None:
-    for file, token in inversions:
-        vectors = load_file(PROMPTS / "embeddings" / file)
-        pipe.load_textual_inversion(vectors, token=token)
-
-
-def clip_states(encoder: CLIPTextModel, clip_skip: int | None):
-    """ids to states, as the reference's `clip_skip` takes them."""
-
-    def encode(ids: torch.Tensor) -> torch.Tensor:
-        output = encoder(ids, output_hidden_states=True)
-        if clip_skip is None:
-            return output.last_hidden_state
-        return encoder.text_model.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
-
-    return encode
-
-
-class Expanding:
-    """Lets Compel see the further vectors of a textual inversion."""
-
-    def __init__(self, pipe):
-        self.pipe = pipe
-
-    def expand_textual_inversion_token_ids_if_necessary(self, ids: list[int]) -> list[int]:
-        if not ids:
-            return ids
-        text = self.pipe.maybe_convert_prompt(self.pipe.tokenizer.decode(ids), self.pipe.tokenizer)
-        return self.pipe.tokenizer.encode(text, add_special_tokens=False)
-
-
-def compel_for(pipe, settings: dict) -> Compel:
-    skipped = settings.get("clip_skip")
-    if skipped not in (None, 1):
-        raise ValueError("Compel knows the last and the last but one layer")
-    kind = "PENULTIMATE_HIDDEN_STATES_NORMALIZED" if skipped else "LAST_HIDDEN_STATES_NORMALIZED"
-    return Compel(
-        tokenizer=pipe.tokenizer,
-        text_encoder=pipe.text_encoder,
-        textual_inversion_manager=Expanding(pipe) if settings.get("embeddings") else None,
-        truncate_long_prompts=not settings.get("long", False),
-        returned_embeddings_type=ReturnedEmbeddingsType[kind],
-    )
-
-
+@torch.no_grad()
 def embeddings(model: str, settings: dict) -> torch.Tensor:
     """What the U-Net of a model is given for a prompt."""
     pipe = pipeline(model)
-    load_inversions(pipe, settings.get("embeddings", []))
-    return states_of(pipe, settings)
-
-
-@torch.no_grad()
-def states_of(pipe, settings: dict) -> torch.Tensor:
-    prompt, long = settings["prompt"], settings.get("long", False)
-    if settings["syntax"] == "a1111":
-        encode = clip_states(pipe.text_encoder, settings.get("clip_skip"))
-        return a1111.embeddings(prompt, pipe.tokenizer, encode, long)
-    if settings["syntax"] == "compel":
-        return compel_for(pipe, settings)(prompt)
-    if long:
-        provider = compel_for(pipe, settings).conditioning_provider
-        return provider.get_embeddings_for_weighted_prompt_fragments([[prompt]], [[1.0]])
-    return pipe.encode_prompt(prompt, "cpu", 1, False, clip_skip=settings.get("clip_skip"))[0]
+    weighting.load_inversions(pipe, settings.get("embeddings", []), EMBEDDINGS)
+    if settings["syntax"] == "plain" and not settings.get("long"):
+        return pipe.encode_prompt(settings["prompt"], "cpu", 1, False, clip_skip=settings.get("clip_skip"))[0]
+    named = {NAMES[key]: value for key, value in settings.items() if key in NAMES}
+    return weighting.Reader(pipe, "", named).states(settings["prompt"])
 
 
 # Whole runs; options by the command line's names.
 CASES = {
     "prompt-compel": cases.fill(
         "inpaint-pndm",
+        width=48,
+        height=40,
         prompt="a red++ fox in the (deep snow)0.4",
         negative_prompt='("fog--", "an old (wooden boat)1.3").and(1, 0.5)',
         prompt_syntax="compel",
@@ -333,6 +280,7 @@ CASES = {
         long_prompts=True,
         width=48,
         height=48,
+        num_inference_steps=3,
     ),
     "prompt-compel-skip": cases.generate(
         "base-v",
@@ -342,9 +290,12 @@ CASES = {
         clip_skip=1,
         width=48,
         height=48,
+        num_inference_steps=3,
     ),
     "prompt-a1111": cases.fill(
         "inpaint-pndm",
+        width=48,
+        height=40,
         prompt="a (red) fox in the [deep] (snow:1.4)",
         negative_prompt="(fog:1.2) BREAK an old boat",
         prompt_syntax="a1111",
@@ -355,53 +306,24 @@ CASES = {
     ),
     "prompt-inversion": cases.fill(
         "inpaint-pndm",
+        width=48,
+        height=40,
         prompt="a <moss-stone> boat, river-light",
         negative_prompt="river-light",
-        embedding=[["moss.safetensors", None], ["light.safetensors", "river-light"]],
+        embedding=[["embeddings/moss.safetensors", None], ["embeddings/light.safetensors", "river-light"]],
     ),
 }
 
 
-@torch.no_grad()
-def prompt_embeddings(pipe, settings: dict) -> list[torch.Tensor]:
-    """The prompt's and the negative prompt's, of equal length."""
-    named = dict(syntax=settings.get("prompt-syntax", "plain"), long=settings.get("long-prompts", False))
-    named |= dict(clip_skip=settings.get("clip-skip"), embeddings=settings.get("embedding", []))
-    prompts = [settings["prompt"], settings.get("negative-prompt", "")]
-    states = [states_of(pipe, named | dict(prompt=prompt)) for prompt in prompts]
-    compel = compel_for(pipe, named)
-    return compel.pad_conditioning_tensors_to_same_length(states)
-
-
-def write_case(name: str, settings: dict) -> dict:
-    """Runs one case with embeddings made here in place of the pipeline's own."""
-    original = runner.make_pipeline
-
-    def make_pipeline(folder: Path, settings: dict, inputs: Path):
-        pipe = original(folder, settings, inputs)
-        load_inversions(pipe, settings.get("embedding", []))
-        if "prompt-syntax" in settings or "long-prompts" in settings:
-            made = prompt_embeddings(pipe, settings)
-            pipe.encode_prompt = lambda *_, **__: made
-        return pipe
-
-    runner.make_pipeline = make_pipeline
-    try:
-        row = make_fixtures.write_case(name, settings)
-    finally:
-        runner.make_pipeline = original
-    return dict(name=name, settings=row["settings"], images=row["images"])
-
-
 def write_cases() -> None:
-    rows = [write_case(name, settings) for name, settings in CASES.items()]
+    rows = [make_fixtures.write_case(name, settings) for name, settings in CASES.items()]
     table = {"provenance": make_fixtures.provenance("prompts.py"), "cases": rows}
     (FIXTURES / "parity" / "prompts.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_inversions() -> None:
     """Vectors that lie where the vocabulary's do."""
-    folder = PROMPTS / "embeddings"
+    folder = EMBEDDINGS
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(9)
 

@@ -5,6 +5,8 @@ What an option means here is what it must mean in `overpaint ... --exact`:
 * `scheduler` and `scheduler-option` do `pipe.scheduler = X.from_config(pipe.scheduler.config, **options)` after the
   pipeline was made, so the pipeline's own corrections of old scheduler files have been applied;
 * `lora` is a list of (file, scale): `pipe.load_lora_weights` each, then `pipe.set_adapters`;
+* `embedding` is a list of (file, word or None): `pipe.load_textual_inversion` each; for `prompt-syntax` and
+  `long-prompts` see `weighting.py`;
 * `vae` is an autoencoder beside the model, tiny or not, in place of the model's own (and of its refiner's);
 * `mask-blur` is `pipe.mask_processor.blur`; `overlay` is `pipe.image_processor.apply_overlay` with the given mask.
 * Sizes are WIDTHxHEIGHT and crops X,Y; the reference's tuples are (height, width) and (top, left).
@@ -29,6 +31,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 import clip_vocabulary
 import lora
+import weighting
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 diffusers.logging.set_verbosity_error()
@@ -204,6 +207,7 @@ def make_pipeline(folder: Path, settings: dict, inputs: Path):
         pipe.scheduler = cls.from_config(pipe.scheduler.config, **options)
     if "lora" in settings:
         lora.attach(pipe, settings["lora"], inputs)
+    weighting.attach(pipe, settings, inputs)
     return pipe
 
 
@@ -276,7 +280,7 @@ def run(model: Path, settings: dict, inputs: Path) -> Result:
         arguments["mask_image"] = mask
     recorder = Recorder([], [], [])
     if "refiner" in settings:
-        images = refined(recorder, pipe, model, settings, arguments)
+        images = refined(recorder, pipe, model, settings, arguments, inputs)
     else:
         images = recorder.run(pipe, **arguments)
     if settings.get("overlay"):
@@ -285,13 +289,13 @@ def run(model: Path, settings: dict, inputs: Path) -> Result:
     return Result(recorder.latents, recorder.decoded[-1], pictures, recorder.timesteps)
 
 
-def refined(recorder: Recorder, pipe, model: Path, settings: dict, arguments: dict) -> list:
+def refined(recorder: Recorder, pipe, model: Path, settings: dict, arguments: dict, inputs: Path) -> list:
     """The first pipeline, then the refiner's."""
     folder = model.parent / settings["refiner"]
     command = "fill" if settings["command"] == "fill" else "transform"
     # LoRAs are made for one model.
     own = {key: value for key, value in settings.items() if key != "lora"} | {"command": command}
-    second = make_pipeline(folder, own, inputs=folder)
+    second = make_pipeline(folder, own, inputs)
     one_autoencoder = (folder / "vae" / "config.json").read_text() == (model / "vae" / "config.json").read_text()
     one_autoencoder |= "vae" in settings
     start = settings.get("refiner-start")

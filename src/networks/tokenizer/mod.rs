@@ -37,8 +37,19 @@ struct Inversion {
     word: String,
     /// The ids of its vectors.
     ids: Range<u32>,
-    /// Whether it must stand in the text letter by letter for all of its vectors to be taken.
-    verbatim: bool,
+    spelling: Spelling,
+}
+
+/// How a word of textual inversion must be spelled for all of its vectors to be taken; otherwise
+/// only the first one is. Words are found whatever the case of their letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// In any way.
+    Any,
+    /// It was named in small letters: what Compel makes of words in the reference's pipelines.
+    Small,
+    /// Named in small letters and written as named: what those pipelines do.
+    Verbatim,
 }
 
 impl ClipTokenizer {
@@ -93,13 +104,9 @@ impl ClipTokenizer {
     /// follow those of the vocabulary, in order; the first one is given as well. A word with n
     /// vectors is added as `word`, `word_1` to `word_(n-1)`, as the reference does it.
     ///
-    /// Words are found whatever the case of their letters. With `verbatim`, all vectors of a word
-    /// are taken only where it is written in small letters, as it was named; elsewhere only the
-    /// first one: that is what the reference does.
-    ///
     /// # Errors
     /// If the vocabulary has one of the words, or there are two of one name.
-    pub fn with_words(&self, words: &[(&str, usize)], verbatim: bool) -> Result<(Self, u32)> {
+    pub fn with_words(&self, words: &[(&str, usize)], spelling: Spelling) -> Result<(Self, u32)> {
         let mut pipeline = self.pipeline.clone();
         let mut inversions = Vec::<Inversion>::new();
         for &(word, count) in words {
@@ -109,7 +116,7 @@ impl ClipTokenizer {
                 let id = add(&mut pipeline, &name)?;
                 ids = if index == 0 { id..id + 1 } else { ids.start..id + 1 };
             }
-            inversions.push(Inversion { word: word.to_owned(), ids, verbatim });
+            inversions.push(Inversion { word: word.to_owned(), ids, spelling });
         }
         let first = inversions.first().map_or(0, |inversion| inversion.ids.start);
         Ok((Self { pipeline, frame: self.frame, inversions }, first))
@@ -149,14 +156,14 @@ impl ClipTokenizer {
     /// The ids that follow the first one of a word with several vectors.
     fn further_ids(&self, id: u32, written: &str) -> Range<u32> {
         let found = self.inversions.iter().find(|inversion| inversion.ids.start == id);
-        match found {
-            Some(Inversion { word, ids, verbatim })
-                if !verbatim || (written == word && *word == word.to_lowercase()) =>
-            {
-                ids.start + 1..ids.end
-            }
-            _ => 0..0,
-        }
+        let Some(Inversion { word, ids, spelling }) = found else { return 0..0 };
+        let is_small = *word == word.to_lowercase();
+        let is_whole = match spelling {
+            Spelling::Any => true,
+            Spelling::Small => is_small,
+            Spelling::Verbatim => is_small && written == word,
+        };
+        if is_whole { ids.start + 1..ids.end } else { 0..0 }
     }
 }
 
@@ -210,18 +217,23 @@ mod tests {
     fn words_of_ones_own_follow_the_vocabulary() {
         let plain = built_in();
         let words = [("<moss>", 1), ("EasyFog", 3)];
-        let (tokenizer, first) = plain.with_words(&words, false).unwrap();
+        let (tokenizer, first) = plain.with_words(&words, Spelling::Any).unwrap();
         assert_eq!(first, 49408);
         let ids = |text: &str, tokenizer: &ClipTokenizer| -> Vec<u32> {
             tokenizer.tokens(text).unwrap().iter().map(|token| token.id).collect()
         };
         assert_eq!(ids("a <MOSS> cat", &tokenizer), [320, 49408, 2368]);
         assert_eq!(ids("easyfog cat", &tokenizer), [49409, 49410, 49411, 2368]);
-        let (strict, _) = plain.with_words(&[("EasyFog", 3), ("fog-x", 2)], true).unwrap();
-        assert_eq!(ids("EasyFog fog-x FOG-X", &strict), [49408, 49411, 49412, 49411]);
-        assert!(plain.with_words(&[("cat", 1)], false).is_err(), "a word of the vocabulary");
-        assert!(plain.with_words(&[("<a>", 1), ("<a>", 1)], false).is_err(), "one name twice");
-        assert!(plain.with_words(&[("<a>_1", 1), ("<a>", 2)], false).is_err());
+        let spelled = |spelling| {
+            let words = [("EasyFog", 3), ("fog-x", 2)];
+            ids("EasyFog fog-x FOG-X", &plain.with_words(&words, spelling).unwrap().0)
+        };
+        assert_eq!(spelled(Spelling::Small), [49408, 49411, 49412, 49411, 49412]);
+        assert_eq!(spelled(Spelling::Verbatim), [49408, 49411, 49412, 49411]);
+        let refuses = |words: &[(&str, usize)]| plain.with_words(words, Spelling::Any).is_err();
+        assert!(refuses(&[("cat", 1)]), "a word of the vocabulary");
+        assert!(refuses(&[("<a>", 1), ("<a>", 1)]), "one name twice");
+        assert!(refuses(&[("<a>_1", 1), ("<a>", 2)]));
         assert_eq!(ids("<moss>", &plain).len(), 3, "the tokenizer itself stays as it was");
     }
 

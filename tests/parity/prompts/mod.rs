@@ -12,7 +12,7 @@ use overpaint::{
         self,
         weighting::{RowEncoder, embed},
     },
-    networks::{ClipTextModel, ClipTokenizer, Reading, TextualInversion},
+    networks::{ClipTextModel, ClipTokenizer, Reading, Spelling, TextualInversion},
     prompt::{
         Content, Fragment, Prompt, Syntax,
         chunks::{Frame, Token},
@@ -27,9 +27,9 @@ use super::{
     tokens::tokenizer,
 };
 
-/// Of each row of 77 tokens the first ones are stored, and every third of the others.
+/// Of each row of 77 tokens the first ones are stored, and every seventh of the others.
 fn is_stored(position: &u32) -> bool {
-    position % 77 < 16 || position.is_multiple_of(3)
+    position % 77 < 12 || position.is_multiple_of(7)
 }
 
 /// A text as Compel reads it, or nothing where it refuses.
@@ -99,6 +99,11 @@ fn folder() -> PathBuf {
     fixtures::root().with_file_name("prompts")
 }
 
+/// The folder of files of textual inversion.
+fn embeddings() -> PathBuf {
+    fixtures::root().join("inputs/embeddings")
+}
+
 fn deviation(row: &Row) -> Result<Deviation, String> {
     let encoder = Encoder::open(row)?;
     let prompt = row.syntax.parse(&row.prompt).map_err(told)?;
@@ -133,15 +138,17 @@ impl Encoder {
         let (plain, network) = (tokenizer(&row.model)?, text_encoder(&row.model)?);
         let clip_skip = row.clip_skip.unwrap_or(0);
         let open = |(file, word): &(String, Option<String>)| {
-            TextualInversion::open(&folder().join("embeddings").join(file), word.as_deref())
+            TextualInversion::open(&embeddings().join(file), word.as_deref())
         };
         let inversions = row.embeddings.iter().map(open).collect::<Result<Vec<_>, _>>();
         let inversions = inversions.map_err(told)?;
         if inversions.is_empty() {
             return Ok(Self { tokenizer: plain, network, vectors: None, clip_skip });
         }
+        let spelling =
+            if row.syntax == Syntax::Compel { Spelling::Small } else { Spelling::Verbatim };
         let words: Vec<_> = inversions.iter().map(|word| (word.token(), word.count(0))).collect();
-        let (tokenizer, first) = plain.with_words(&words, true).map_err(told)?;
+        let (tokenizer, first) = plain.with_words(&words, spelling).map_err(told)?;
         let width = network.config().hidden_size;
         let rows = inversions.iter().filter_map(|word| word.vectors(0, width).transpose());
         let rows = rows.collect::<Result<Vec<_>, _>>().map_err(told)?;

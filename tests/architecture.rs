@@ -33,6 +33,7 @@ const TOOLKITS: &[(&str, &[&str])] = &[
     ("wgpu", &["render", "app"]),
     ("candle_core", &["networks", "diffusion", "engine", "cli"]),
     ("candle_nn", &["networks", "diffusion"]),
+    ("candle_transformers", &["networks"]),
     ("clap", &["cli"]),
     ("hf_hub", &["hub"]),
     ("ureq", &["hub"]),

@@ -11,11 +11,25 @@ mod gpu;
 mod panel;
 #[path = "window/pictures.rs"]
 mod pictures;
+#[path = "window/select.rs"]
+mod select;
 #[path = "window/stage.rs"]
 mod stage;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
-    let tests = [panel::tests(), canvas::tests(), families::tests(), pictures::tests()];
+    // Where the window finds weights for smart select, and ControlNets; the script runs in their place.
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let places = [tests.join("window/weights"), tests.join("fixtures/parity/controlnets")];
+    let places = std::env::join_paths(places).unwrap();
+    // SAFETY: no other thread runs yet that could read the environment.
+    unsafe { std::env::set_var("OVERPAINT_MODELS", places) };
+    let tests = [
+        panel::tests(),
+        canvas::tests(),
+        select::tests(),
+        families::tests(),
+        pictures::tests(),
+    ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

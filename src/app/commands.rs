@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum Tool {
     Brush,
     Eraser,
+    /// Smart select.
+    Select,
     Hand,
 }
 
@@ -30,6 +32,8 @@ pub enum Command {
     FillMask,
     // tools and view
     SelectTool(Tool),
+    /// Smart select: the next click is another object's.
+    NewObject,
     /// Multiplies the brush size.
     ScaleBrush(f32),
     /// Adds to the brush hardness.

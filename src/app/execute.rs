@@ -1,6 +1,9 @@
 //! What each command does. One arm, one call.
 
-use super::{App, Command, Tool, background::Purpose, guard::Intent, settings::SeedChoice};
+use super::{
+    App, Command, Tool, background::Purpose, guard::Intent, settings::SeedChoice,
+    smart_select::missing_weights,
+};
 
 impl App {
     pub(super) fn execute(&mut self, ctx: &egui::Context, command: Command) {
@@ -19,6 +22,7 @@ impl App {
             Command::InvertMask => self.change_mask(|d| d.invert_mask()),
             Command::FillMask => self.change_mask(|d| d.fill_mask()),
             Command::SelectTool(tool) => self.select_tool(tool),
+            Command::NewObject => self.smart_select.forget(),
             Command::ScaleBrush(factor) => self.brush.scale(f64::from(factor)),
             Command::AddHardness(by) => self.add_hardness(f64::from(by)),
             Command::SetOpacity(opacity) => self.brush.opacity = f64::from(opacity),
@@ -64,6 +68,7 @@ impl App {
             self.guard.close();
         } else if self.jobs.running().is_some() {
             self.cancel();
+        } else if self.cancel_selection() {
         } else {
             self.notices.clear();
         }
@@ -71,7 +76,14 @@ impl App {
 
     fn select_tool(&mut self, tool: Tool) {
         self.abort_stroke();
+        // Looked for anew each time: the file may have come meanwhile.
+        if tool == Tool::Select && !self.smart_select.find_weights() {
+            return self.complain(missing_weights());
+        }
         self.tool = tool;
+        if tool == Tool::Select {
+            self.prepare_smart_select();
+        }
     }
 
     fn add_hardness(&mut self, by: f64) {

@@ -8,7 +8,7 @@ use std::{
 use super::{
     App,
     background::{Done, Purpose},
-    commands::Command,
+    commands::{Command, Tool},
     guard::Intent,
 };
 use crate::{
@@ -67,6 +67,9 @@ impl App {
                 self.saved_to = None;
                 self.show_staged();
                 self.canvas.fit();
+                if self.tool == Tool::Select {
+                    self.prepare_smart_select();
+                }
             }
             Err(why) => self.complain(why.to_string()),
         }

@@ -70,6 +70,11 @@ impl App {
             self.jobs.show_preview(preview, version);
         }
         for event in self.engine.events() {
+            match self.smart_select.note(&event) {
+                Some(Ok(selected)) => self.selected(&selected),
+                Some(Err(why)) => self.complain(why),
+                None => {}
+            }
             match self.jobs.note(event) {
                 Some(Ending::Finished(outcome)) => self.finished(ctx, &outcome),
                 Some(Ending::Cancelled) => self.tell(ctx, "Cancelled"),

@@ -3,6 +3,7 @@
 
 pub const BRUSH: &str = "\u{e6f0}";
 pub const ERASER: &str = "\u{e21e}";
+pub const WAND: &str = "\u{e6b6}";
 pub const HAND: &str = "\u{e298}";
 pub const FIT: &str = "\u{e626}";
 pub const ZOOM_IN: &str = "\u{e310}";
@@ -42,7 +43,7 @@ mod tests {
         ctx.run_ui(egui::RawInput::default(), |_| {}).textures_delta.clear();
         let font = egui::FontId::new(16.0, crate::app::theme::icon_family());
         for icon in [
-            BRUSH, ERASER, HAND, FIT, ZOOM_IN, ZOOM_OUT, OPEN, SAVE, COPY, UNDO, REDO, EYE,
+            BRUSH, ERASER, WAND, HAND, FIT, ZOOM_IN, ZOOM_OUT, OPEN, SAVE, COPY, UNDO, REDO, EYE,
             EYE_OFF, SPARKLE, CLOSE, CHECK, DICE, LOCK, TRASH, INVERT, HELP, PREVIOUS, NEXT,
             PICTURE, WARNING, INFO, AGAIN, PAINT_ALL,
         ] {

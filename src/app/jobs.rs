@@ -52,6 +52,8 @@ impl Jobs {
             EventKind::Loading(loading) => running.state = State::Loading(loading),
             EventKind::Step(progress) => running.state = State::Step(progress),
             EventKind::Finished(outcome) => return self.end(Ending::Finished(outcome)),
+            // Nothing that this waits for selects.
+            EventKind::Selected(_) => {}
             EventKind::Cancelled => return self.end(Ending::Cancelled),
             EventKind::Failed(why) => return self.end(Ending::Failed(why)),
         }

@@ -22,6 +22,7 @@ mod prompt_counts;
 mod settings;
 mod shell;
 mod shortcuts;
+mod smart_select;
 pub mod theme;
 mod widgets;
 

@@ -21,7 +21,9 @@ use super::{
     },
     prompt_counts::PromptCounts,
     settings::{Notice, Overlay, Settings},
-    shortcuts, theme,
+    shortcuts,
+    smart_select::SmartSelect,
+    theme,
 };
 use crate::{
     catalog::AutoencoderPlace,
@@ -42,6 +44,7 @@ pub struct App {
     pub(super) brush: BrushSettings,
     brush_tool: BrushTool,
     eraser_tool: BrushTool,
+    pub(super) smart_select: SmartSelect,
     pub(super) settings: Settings,
     pub(super) overlay: Overlay,
     pub(super) models: Vec<ModelChoice>,
@@ -86,6 +89,7 @@ impl App {
             brush: BrushSettings::default(),
             brush_tool: BrushTool::new(BrushMode::Paint, Default::default()),
             eraser_tool: BrushTool::new(BrushMode::Erase, Default::default()),
+            smart_select: SmartSelect::new(),
             settings: Settings { loras: super::loras::choices(&[]), ..Settings::default() },
             overlay: Overlay::default(),
             models,
@@ -170,10 +174,13 @@ impl App {
 
     fn drive_tool(&mut self, ctx: &egui::Context) {
         let gathered = self.canvas.gather(ctx, self.tool);
+        if self.tool == Tool::Select {
+            return self.select_with(&gathered.events);
+        }
         let Some(document) = &mut self.document else { return };
         let tool = match self.tool {
             Tool::Eraser => &mut self.eraser_tool,
-            Tool::Brush | Tool::Hand => &mut self.brush_tool,
+            Tool::Brush | Tool::Select | Tool::Hand => &mut self.brush_tool,
         };
         tool.brush.size_px = self.brush.size as f32;
         tool.brush.hardness = self.brush.hardness as f32;
@@ -188,6 +195,7 @@ impl App {
         let view = ToolsView {
             tool: self.tool,
             has_document: self.document.is_some(),
+            can_select: self.smart_select.is_available(),
             can_undo: self.document.as_ref().is_some_and(|d| d.history().undo_name().is_some()),
             can_redo: self.document.as_ref().is_some_and(|d| d.history().redo_name().is_some()),
         };
@@ -206,7 +214,8 @@ impl App {
             egui::Frame::new().fill(theme::PANEL).inner_margin(egui::Margin::symmetric(14, 4));
         let zoom = self.document.as_ref().and(self.canvas.zoom());
         egui::Panel::top("options").exact_size(46.0).resizable(false).frame(frame).show(ui, |ui| {
-            tool_options::show(ui, self.tool, &mut self.brush, zoom, &mut self.commands);
+            let (brush, select) = (&mut self.brush, &mut self.smart_select);
+            tool_options::show(ui, self.tool, brush, select, zoom, &mut self.commands);
         });
     }
 
@@ -263,6 +272,10 @@ impl App {
             tool: self.tool,
             brush_radius_px: self.brush.size as f32 / 2.0,
             brush_hardness: self.brush.hardness as f32,
+            clicks: match self.tool {
+                Tool::Select => self.smart_select.clicks(document),
+                _ => &[],
+            },
             overlay: MaskOverlay {
                 visible: self.overlay.visible
                     && self.staged_layer.is_none()

@@ -44,6 +44,7 @@ fn table() -> Vec<Binding> {
         row("Generate", "Next result", PLAIN, Key::ArrowRight, Command::SelectResult(1)),
         row("Paint", "Brush", PLAIN, Key::B, Command::SelectTool(Tool::Brush)),
         row("Paint", "Eraser", PLAIN, Key::E, Command::SelectTool(Tool::Eraser)),
+        row("Paint", "Smart select", PLAIN, Key::W, Command::SelectTool(Tool::Select)),
         row(
             "Paint",
             "Harder brush",
@@ -113,6 +114,7 @@ fn digits() -> impl Iterator<Item = (Key, f32)> {
 pub const HELD_KEYS: &[(&str, &str, &str)] = &[
     ("Paint", "Opacity 10 to 100 %", "1 to 9, 0"),
     ("Paint", "Line from the last stroke", "Shift+click"),
+    ("Paint", "Smart select: leave out", "Alt+click"),
     ("View", "Move the picture", "Space, middle"),
     ("View", "Zoom at the pointer", "Wheel"),
     ("Generate", "Hold to see the original", "\\"),

@@ -27,6 +27,20 @@ pub fn repositories(cache: &Path) -> Vec<(String, PathBuf)> {
     found
 }
 
+/// The folders of all snapshots in a hub cache.
+pub fn snapshots(cache: &Path) -> Vec<PathBuf> {
+    let folders = |folder: &Path| -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    let mut found: Vec<_> = folders(cache)
+        .iter()
+        .flat_map(|repository| folders(&repository.join("snapshots")))
+        .collect();
+    found.sort();
+    found
+}
+
 /// The snapshot that `main` stands for, or any that holds a model.
 pub fn snapshot(repository: &Path) -> Option<PathBuf> {
     snapshot_where(repository, is_model)

@@ -10,6 +10,7 @@ mod few_steps;
 mod header;
 mod hub_cache;
 pub mod places;
+pub mod selector;
 mod shelf;
 mod single_file;
 mod starter;

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 pub use brush::{Brush, PressureTarget, SIZE_RANGE_PX};
 pub use effects::Effects;
 pub use history::{DEFAULT_CAP_BYTES, History};
+pub use mask_operations::Combine;
 pub use patch::{Patch, Staged};
 pub use tiles::{MaskTiles, PictureTiles, TILE_SIDE, Tile, TileGrid};
 

@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use super::Combine;
 use crate::{
     geometry::{Bounds, Extent},
     pixels::{Mask, Picture},
@@ -207,6 +208,11 @@ impl<const CHANNELS: usize> TileGrid<CHANNELS> {
         pairs.filter(move |(_, (a, b))| !same(a, b)).map(|(index, _)| index)
     }
 
+    /// Whether both share all their tiles, and so hold the same pixels.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.extent == other.extent && self.differing_slots(other).next().is_none()
+    }
+
     /// A rectangle around all tiles that are not shared with another grid of the same extent.
     pub(super) fn differing_tiles(&self, other: &Self) -> Bounds {
         self.differing_slots(other).fold(Bounds::default(), |found, index| {
@@ -297,6 +303,27 @@ impl MaskTiles {
             grid.tiles[index] = Some(tile);
         }
         grid
+    }
+
+    /// This mask and another of the same extent as one. Tiles that stay as they are stay shared.
+    pub(super) fn combined(&self, other: &Mask, how: Combine) -> Self {
+        let other = Self::from_mask(other);
+        if how == Combine::Replace {
+            return other;
+        }
+        let mut combined = self.clone();
+        for (column, row) in self.tiles_in(self.extent.bounds()) {
+            let Some(tile) = other.tile(column, row) else { continue };
+            if how == Combine::Subtract && self.tile(column, row).is_none() {
+                continue;
+            }
+            let pixels = combined.tile_mut(column, row).iter_mut().zip(tile.bytes());
+            match how {
+                Combine::Subtract => pixels.for_each(|(a, b)| *a = (*a).min(255 - b)),
+                _ => pixels.for_each(|(a, b)| *a = (*a).max(*b)),
+            }
+        }
+        combined
     }
 
     /// 255 minus every pixel.

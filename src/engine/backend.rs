@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, Request};
+use super::{Outcome, Request, SelectRequest, Selected};
 use crate::{diffusion, geometry::Bounds, pixels::Picture};
 
 /// Runs requests, one after the other, on the inference thread. Built there, so it need not be
@@ -14,6 +14,19 @@ pub trait Backend {
     /// [`EngineError::Cancelled`] once the monitor says so; otherwise what went wrong.
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor)
     -> Result<Outcome, EngineError>;
+
+    /// Finds what was clicked on.
+    ///
+    /// # Errors
+    /// As [`Backend::run`].
+    fn select(
+        &mut self,
+        request: &SelectRequest,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Selected, EngineError> {
+        let _ = (request, monitor);
+        Err(EngineError::invalid("nothing can be selected here"))
+    }
 }
 
 /// Takes the reports of a running job. Each report is also a point of cancellation: it answers

@@ -25,6 +25,8 @@ pub enum EventKind {
     Step(Progress),
     /// The job is done. An ending.
     Finished(Arc<Outcome>),
+    /// A selection is done. An ending.
+    Selected(Arc<super::Selected>),
     /// The job was cancelled. An ending.
     Cancelled,
     /// The job failed; the text says what, where, and what to do. An ending.
@@ -33,7 +35,7 @@ pub enum EventKind {
 
 impl EventKind {
     pub fn is_ending(&self) -> bool {
-        matches!(self, Self::Finished(_) | Self::Cancelled | Self::Failed(_))
+        !matches!(self, Self::Queued | Self::Loading(_) | Self::Step(_))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The backend that runs on this machine: keeps one model resident and runs jobs with it.
 
 use super::{
-    Backend, EngineError, Monitor, Outcome, Request, Task, autoencoder, content_aware, job,
+    Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
+    content_aware, job,
     models::scheduler,
     pass::{Pass, diffusion_model, passes},
     plan::{ModelFacts, plan},
     residents::Residents,
+    select::Selector,
 };
 use crate::{catalog, diffusion::latents::skipped_steps};
 
@@ -17,6 +19,7 @@ pub fn diffusion_backend() -> Box<dyn Backend> {
 #[derive(Default)]
 struct LocalBackend {
     residents: Residents,
+    selector: Selector,
 }
 
 impl Backend for LocalBackend {
@@ -38,6 +41,14 @@ impl Backend for LocalBackend {
                 job::run(&mut self.residents, &passes, request, &plan, seed, monitor)
             }
         }
+    }
+
+    fn select(
+        &mut self,
+        request: &SelectRequest,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Selected, EngineError> {
+        self.selector.select(request, monitor)
     }
 }
 

@@ -35,6 +35,7 @@ mod reporter;
 pub mod request;
 mod residents;
 mod sampling;
+mod select;
 mod source;
 mod stage;
 mod tensors;
@@ -60,6 +61,7 @@ pub use request::{
     Deferred, Device, Dtype, EmbeddingUse, FillMode, ImageSource, LoraUse, NoiseKind,
     PreviewMethod, Record, Request, Task,
 };
+pub use select::{Click, SelectRequest, Selected};
 pub use stage::Stage;
 pub use thread::{Engine, SubmitError};
 

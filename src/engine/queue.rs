@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{JobId, Request};
+use super::{JobId, Request, SelectRequest};
 
 /// Set from any thread to stop one job; clones share the switch.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +28,14 @@ impl CancelToken {
 /// A submitted request.
 pub struct Job {
     pub id: JobId,
-    pub request: Request,
+    pub work: Work,
     pub cancel: CancelToken,
+}
+
+/// What is to be done.
+pub enum Work {
+    Generate(Box<Request>),
+    Select(SelectRequest),
 }
 
 /// What the handle tells the thread.

@@ -15,10 +15,10 @@ use std::{
 };
 
 use super::{
-    Event, EventKind, JobId, Outcome, Preview, Request,
+    Event, EventKind, JobId, Preview, Request, SelectRequest,
     backend::{Backend, EngineError},
     preview_slot::PreviewSlot,
-    queue::{CancelToken, Job, Message, Queue},
+    queue::{CancelToken, Job, Message, Queue, Work},
     reporter::{Outbox, Reporter, Wake},
 };
 
@@ -92,9 +92,21 @@ impl Engine {
     /// # Errors
     /// When too many wait already, or the thread has ended.
     pub fn submit(&mut self, request: Request) -> Result<JobId, SubmitError> {
+        self.enqueue(Work::Generate(Box::new(request)))
+    }
+
+    /// Puts a selection at the end of the queue. Its ending is [`EventKind::Selected`].
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn select(&mut self, request: SelectRequest) -> Result<JobId, SubmitError> {
+        self.enqueue(Work::Select(request))
+    }
+
+    fn enqueue(&mut self, work: Work) -> Result<JobId, SubmitError> {
         let id = JobId(self.last_id + 1);
         let cancel = CancelToken::default();
-        let job = Box::new(Job { id, request, cancel: cancel.clone() });
+        let job = Box::new(Job { id, work, cancel: cancel.clone() });
         let Some(messages) = &self.messages else { return Err(SubmitError::Ended) };
         messages.try_send(Message::Run(job)).map_err(|error| match error {
             TrySendError::Full(_) => SubmitError::Full,
@@ -208,7 +220,15 @@ fn run_one(
 ) -> EventKind {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut reporter = Reporter::new(job.id, job.cancel.clone(), outbox, queue);
-        backend.get_or_insert_with(make_backend).run(&job.request, &mut reporter)
+        let backend = backend.get_or_insert_with(make_backend);
+        match &job.work {
+            Work::Generate(request) => backend
+                .run(request, &mut reporter)
+                .map(|outcome| EventKind::Finished(outcome.into())),
+            Work::Select(request) => backend
+                .select(request, &mut reporter)
+                .map(|found| EventKind::Selected(found.into())),
+        }
     }));
     match result {
         Ok(result) => ending_of(result),
@@ -222,9 +242,9 @@ fn run_one(
     }
 }
 
-fn ending_of(result: Result<Outcome, EngineError>) -> EventKind {
+fn ending_of(result: Result<EventKind, EngineError>) -> EventKind {
     match result {
-        Ok(outcome) => EventKind::Finished(Arc::new(outcome)),
+        Ok(ending) => ending,
         Err(EngineError::Cancelled) => EventKind::Cancelled,
         Err(error) => EventKind::Failed(error.to_string()),
     }

@@ -28,6 +28,9 @@ pub enum NetworkError {
     #[error("{}: damaged or incomplete ({why}); get the file again", file.display())]
     Damaged { file: PathBuf, why: String },
 
+    #[error("{}: this is not {expected} ({why})", file.display())]
+    Unexpected { file: PathBuf, expected: &'static str, why: String },
+
     #[error("{}: \"{key}\" is {value}: {why}", file.display())]
     Config { file: PathBuf, key: String, value: String, why: String },
 

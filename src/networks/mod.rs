@@ -19,6 +19,7 @@
 //! | [`tiny_autoencoder`] | `AutoencoderTiny` |
 //! | [`tokenizer`] | `CLIPTokenizer` |
 //! | [`inversion`] | files of textual inversion: vectors for words of one's own |
+//! | [`segment_anything`] | Segment Anything, which candle-transformers has |
 
 pub mod adapters;
 pub mod autoencoder;
@@ -30,6 +31,7 @@ pub mod inversion;
 pub mod layers;
 pub mod movq;
 pub mod prior;
+pub mod segment_anything;
 pub mod tiny_autoencoder;
 pub mod tokenizer;
 pub mod unet;
@@ -44,6 +46,7 @@ pub use error::{NetworkError, Result};
 pub use inversion::TextualInversion;
 pub use movq::{Movq, MovqConfig};
 pub use prior::{PriorConfig, PriorText, PriorTransformer};
+pub use segment_anything::SegmentAnything;
 pub use tiny_autoencoder::{TinyAutoencoder, TinyAutoencoderConfig};
 pub use tokenizer::{ClipTokenizer, Spelling};
 pub use unet::{AddedConditions, Conditioning, Residuals, UNet2DConditionModel, UNetConfig};

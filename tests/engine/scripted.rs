@@ -11,8 +11,10 @@ use std::{
 };
 
 use overpaint::{
+    document::PictureTiles,
     engine::{
-        Backend, Engine, EngineError, Event, EventKind, JobId, Monitor, Outcome, Recording, Request,
+        Backend, Device, Engine, EngineError, Event, EventKind, JobId, Monitor, Outcome, Recording,
+        Request, SelectRequest, Selected,
     },
     geometry::{Bounds, Extent},
     pixels::Picture,
@@ -56,6 +58,22 @@ impl Backend for Scripted {
             request: request.clone(),
             recording: Recording::default(),
         })
+    }
+
+    /// Waits for a go before and after it has told that it looks.
+    fn select(
+        &mut self,
+        _: &SelectRequest,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Selected, EngineError> {
+        self.wait();
+        monitor.loading("Looking at the picture", None)?;
+        self.wait();
+        if monitor.is_cancelled() {
+            Err(EngineError::Cancelled)
+        } else {
+            Ok(Selected { mask: None })
+        }
     }
 }
 
@@ -104,6 +122,16 @@ impl Stage {
         self.engine.submit(request).unwrap()
     }
 
+    fn select(&mut self) -> JobId {
+        let request = SelectRequest {
+            weights: "nowhere".into(),
+            picture: PictureTiles::new(Extent::new(1, 1)),
+            clicks: Vec::new(),
+            device: Device::Cpu,
+        };
+        self.engine.select(request).unwrap()
+    }
+
     fn go(&self, times: usize) {
         (0..times).for_each(|_| self.go.send(()).unwrap());
     }
@@ -132,6 +160,7 @@ fn kinds(events: &[Event], job: JobId) -> Vec<String> {
         EventKind::Loading(_) => "loading".into(),
         EventKind::Step(progress) => format!("{}/{}", progress.step, progress.total),
         EventKind::Finished(_) => "finished".into(),
+        EventKind::Selected(_) => "selected".into(),
         EventKind::Cancelled => "cancelled".into(),
         EventKind::Failed(_) => "failed".into(),
     };
@@ -223,6 +252,27 @@ fn after_a_panic_the_next_job_gets_a_new_backend() {
     stage.go(1);
     assert_eq!(kinds(&stage.until_ending(next), next), ["queued", "1/1", "finished"]);
     assert_eq!(stage.backends.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_selection_is_a_job_like_any_other() {
+    let mut stage = Stage::new();
+    let job = stage.select();
+    stage.go(2);
+    let events = stage.until_ending(job);
+    assert_eq!(kinds(&events, job), ["queued", "loading", "selected"]);
+    let (first, second) = (stage.select(), stage.select());
+    stage.go(1);
+    while !matches!(stage.next().kind, EventKind::Loading(_)) {}
+    stage.engine.cancel(second);
+    stage.engine.cancel(first);
+    stage.go(1);
+    let mut events = stage.until_ending(first);
+    if !events.iter().any(|event| event.job == second && event.kind.is_ending()) {
+        events.extend(stage.until_ending(second));
+    }
+    assert_eq!(kinds(&events, first).last().unwrap(), "cancelled");
+    assert_eq!(kinds(&events, second).last().unwrap(), "cancelled");
 }
 
 #[test]

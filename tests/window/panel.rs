@@ -48,6 +48,7 @@ fn every_control_has_a_name() {
     for label in [
         "Brush",
         "Eraser",
+        "Smart select",
         "Hand",
         "Open",
         "Save as",

@@ -13,7 +13,9 @@ use overpaint::{
     app::{App, Options},
     engine::{
         Backend, Engine, EngineError, Generated, ImageSource, Monitor, Outcome, Recording, Request,
+        SelectRequest, Selected,
     },
+    geometry::Bounds,
     pixels::{Mask, Picture, blend},
 };
 
@@ -28,6 +30,7 @@ const MODEL: &str = "tests/fixtures/parity/models/inpaint-pndm";
 struct Scripted {
     go: Arc<Mutex<Receiver<()>>>,
     seen: SyncSender<Request>,
+    selections: SyncSender<SelectRequest>,
 }
 
 pub const SCRIPTED_SEED: u64 = 4711;
@@ -80,7 +83,30 @@ impl Backend for Scripted {
             recording: Recording::default(),
         })
     }
+
+    /// A square around the first click.
+    fn select(
+        &mut self,
+        request: &SelectRequest,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Selected, EngineError> {
+        let _ = self.selections.try_send(request.clone());
+        monitor.loading("Looking at the picture", None)?;
+        let Some(first) = request.clicks.first() else { return Ok(Selected { mask: None }) };
+        let mut mask = Mask::new(request.picture.extent());
+        let half = SELECTED_SIDE as i32 / 2;
+        let (x, y) = (first.position.x as i32 - half, first.position.y as i32 - half);
+        let square = Bounds::new(x, y, SELECTED_SIDE, SELECTED_SIDE);
+        let square = square.intersect(mask.extent().bounds());
+        for row in square.y..square.bottom() {
+            mask.row_mut(row as u32)[square.x as usize..square.right() as usize].fill(255);
+        }
+        Ok(Selected { mask: Some(Arc::new(mask)) })
+    }
 }
+
+/// Side of the square that the script selects, in picture pixels.
+pub const SELECTED_SIDE: u32 = 40;
 
 fn make<T: Clone>(source: &ImageSource<T>) -> T {
     match source {
@@ -95,6 +121,7 @@ pub struct Stage {
     /// Dropped before the window: the script then waits for nothing while the engine joins.
     go: SyncSender<()>,
     seen: Receiver<Request>,
+    selections: Receiver<SelectRequest>,
     pub window: Harness<'static, App>,
 }
 
@@ -123,9 +150,14 @@ impl Stage {
     ) -> Self {
         let (go, gate) = sync_channel(1024);
         let (seen_sender, seen) = sync_channel(16);
+        let (selection_sender, selections) = sync_channel(16);
         let gate = Arc::new(Mutex::new(gate));
         let backend = move || -> Box<dyn Backend> {
-            Box::new(Scripted { go: Arc::clone(&gate), seen: seen_sender.clone() })
+            Box::new(Scripted {
+                go: Arc::clone(&gate),
+                seen: seen_sender.clone(),
+                selections: selection_sender.clone(),
+            })
         };
         let mut builder = Harness::builder()
             .with_size(size)
@@ -140,7 +172,7 @@ impl Stage {
             let engine = Engine::start(backend, Arc::new(move || ctx.request_repaint())).unwrap();
             App::new(cc, Options { empty, model: Some(model), ..Options::default() }, engine)
         });
-        let mut stage = Self { go, seen, window };
+        let mut stage = Self { go, seen, selections, window };
         stage.settle();
         stage
     }
@@ -158,6 +190,11 @@ impl Stage {
     /// The next request that reached the model.
     pub fn request(&self) -> Request {
         self.seen.recv_timeout(PATIENCE).expect("no request reached the model")
+    }
+
+    /// The next selection that reached the script.
+    pub fn selection(&self) -> SelectRequest {
+        self.selections.recv_timeout(PATIENCE).expect("no selection reached the script")
     }
 
     /// Frames until `done`; panics when that never comes.

@@ -51,6 +51,8 @@ impl PointerState {
         match self.grab {
             Grab::Picture(..) => CursorIcon::Grabbing,
             _ if tool == Tool::Hand || self.is_panning(ui) => CursorIcon::Grab,
+            _ if tool == Tool::Select && ui.input(|i| i.modifiers.alt) => CursorIcon::NotAllowed,
+            _ if tool == Tool::Select => CursorIcon::Cell,
             // The ring that the canvas paints is the cursor.
             _ => CursorIcon::Crosshair,
         }

@@ -13,6 +13,7 @@ pub use self::{empty::show as show_empty, input::Gathered};
 use crate::{
     app::{commands::Tool, theme},
     document::Document,
+    engine::Click,
     geometry::{Extent, Point, View},
     render::{Compare, Cursor, MaskOverlay, Scene, StagedLayer, Viewport},
 };
@@ -36,6 +37,8 @@ pub struct Shown<'a> {
     pub tool: Tool,
     pub brush_radius_px: f32,
     pub brush_hardness: f32,
+    /// Where smart select was clicked.
+    pub clicks: &'a [Click],
     pub overlay: MaskOverlay,
     pub staged: Option<StagedLayer>,
     /// Shows the picture without the result and the mask.
@@ -120,6 +123,9 @@ impl Canvas {
             )
         };
         ui.painter().add(bridge::paint_callback(rect, scene));
+        if !shown.compare {
+            show_clicks(ui.painter(), shown.clicks, view);
+        }
     }
 
     fn cursor(&self, ui: &Ui, shown: &Shown<'_>, view: View) -> Option<Cursor> {
@@ -131,6 +137,18 @@ impl Canvas {
             radius: (shown.brush_radius_px * view.zoom).max(1.5),
             hardness: shown.brush_hardness,
         })
+    }
+}
+
+/// A dot for each click: light on the object, dark on what is left out.
+fn show_clicks(painter: &egui::Painter, clicks: &[Click], view: View) {
+    for click in clicks {
+        let at = view.screen_from_image(click.position);
+        let (fill, edge) = match click.inside {
+            true => (theme::ACCENT, theme::ON_ACCENT),
+            false => (theme::ON_ACCENT, theme::ACCENT),
+        };
+        painter.circle(egui::pos2(at.x, at.y), 5.0, fill, egui::Stroke::new(1.5, edge));
     }
 }
 

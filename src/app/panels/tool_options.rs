@@ -4,9 +4,14 @@ use std::ops::RangeInclusive;
 
 use egui::{DragValue, RichText, Slider, Ui};
 
-use crate::app::{
-    commands::{Command, CommandQueue, Tool},
-    icons, theme, widgets,
+use crate::{
+    app::{
+        commands::{Command, CommandQueue, Tool},
+        icons,
+        smart_select::SmartSelect,
+        theme, widgets,
+    },
+    document::Combine,
 };
 
 /// Brush settings as the line edits them.
@@ -40,6 +45,8 @@ impl BrushSettings {
 
 /// Of the line: the names, the numbers and the view buttons.
 const FIXED_WIDTH: f32 = 625.0;
+/// Of the view buttons at the right end.
+const VIEW_WIDTH: f32 = 190.0;
 /// A slider that is shorter than this is left out.
 const LEAST_SLIDER: f32 = 40.0;
 
@@ -47,6 +54,7 @@ pub fn show(
     ui: &mut Ui,
     tool: Tool,
     brush: &mut BrushSettings,
+    select: &mut SmartSelect,
     zoom: Option<f32>,
     commands: &mut CommandQueue,
 ) {
@@ -56,6 +64,7 @@ pub fn show(
             ((ui.available_width() - FIXED_WIDTH) / 3.0).clamp(0.0, 130.0);
         match tool {
             Tool::Brush | Tool::Eraser => brush_options(ui, tool, brush),
+            Tool::Select => select_options(ui, select, commands),
             Tool::Hand => {
                 ui.label(
                     RichText::new("Drag to move the picture, wheel to zoom")
@@ -78,6 +87,33 @@ fn brush_options(ui: &mut Ui, tool: Tool, brush: &mut BrushSettings) {
     option(ui, "Hardness", tip, &mut brush.hardness, 0.0..=1.0);
     let tip = "Less than 100 % marks for a partial change   1 ... 9, 0";
     option(ui, "Opacity", tip, &mut brush.opacity, 0.0..=1.0);
+}
+
+fn select_options(ui: &mut Ui, select: &mut SmartSelect, commands: &mut CommandQueue) {
+    ui.label(RichText::new("Smart select").color(theme::TEXT_BRIGHT).strong());
+    ui.add_space(theme::GAP);
+    for (how, name, tip) in [
+        (Combine::Replace, "Replace", "The object becomes the mask."),
+        (Combine::Add, "Add", "The object joins the mask."),
+        (Combine::Subtract, "Subtract", "The object is taken out of the mask."),
+    ] {
+        if ui.selectable_label(select.how == how, name).on_hover_text(tip).clicked() {
+            select.how = how;
+            commands.push(Command::NewObject);
+        }
+    }
+    ui.add_space(theme::GAP);
+    let tip = "The next click is another object's; otherwise it refines this one.";
+    if ui.button("Next object").on_hover_text(tip).clicked() {
+        commands.push(Command::NewObject);
+    }
+    ui.add_space(theme::GAP);
+    let hint = "Click on an object, Alt+click on what is not part of it";
+    let text = RichText::new(select.words().unwrap_or(hint)).color(theme::TEXT_QUIET);
+    ui.scope(|ui| {
+        ui.set_max_width((ui.available_width() - VIEW_WIDTH).max(0.0));
+        ui.add(egui::Label::new(text).truncate());
+    });
 }
 
 /// A name, a slider where there is room for one, and a number that can be dragged and typed.

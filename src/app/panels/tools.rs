@@ -4,7 +4,9 @@ use egui::Ui;
 
 use crate::app::{
     commands::{Command, CommandQueue, Tool},
-    icons, theme, widgets,
+    icons,
+    smart_select::missing_weights,
+    theme, widgets,
 };
 
 /// Width of the column, in points.
@@ -14,6 +16,8 @@ pub const WIDTH: f32 = 52.0;
 pub struct ToolsView {
     pub tool: Tool,
     pub has_document: bool,
+    /// Whether smart select has its weights.
+    pub can_select: bool,
     pub can_undo: bool,
     pub can_redo: bool,
 }
@@ -47,6 +51,17 @@ pub fn show(ui: &mut Ui, view: &ToolsView, commands: &mut CommandQueue) {
         eraser,
         Command::SelectTool(Tool::Eraser),
         view.tool == Tool::Eraser,
+    );
+    let tip = match view.can_select {
+        true => "Marks the object that is clicked on.",
+        false => &missing_weights(),
+    };
+    button(
+        ui,
+        view.has_document && view.can_select,
+        (icons::WAND, "Smart select", tip),
+        Command::SelectTool(Tool::Select),
+        view.tool == Tool::Select,
     );
     let hand = (icons::HAND, "Hand", "Moves the picture. Space or the middle button does so too.");
     button(ui, view.has_document, hand, Command::SelectTool(Tool::Hand), view.tool == Tool::Hand);

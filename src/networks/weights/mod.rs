@@ -72,6 +72,11 @@ impl<'a> Weights<'a> {
         Ok(Self { store: Rc::new(store), prefix: String::new(), dtype, device: device.clone() })
     }
 
+    /// Names and shapes of all weights that are stored, in no particular order.
+    pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        self.store.shapes()
+    }
+
     /// The place `name` under this one.
     pub fn pp(&self, name: impl std::fmt::Display) -> Self {
         Self { prefix: self.key(name), ..self.clone() }

@@ -74,6 +74,13 @@ impl<'a> Store<'a> {
         Slots::new(below)
     }
 
+    /// Names and shapes of what can be weights.
+    pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        let views = self.files.iter().flat_map(|(_, file)| file.tensors());
+        let weights = views.filter(|(_, view)| convert::is_float(view.dtype()));
+        weights.map(|(name, view)| (name, view.shape().to_vec()))
+    }
+
     /// The file, and what in it `key` is.
     fn find(&self, key: &str) -> Option<&(usize, Stored)> {
         self.routes.get(key).or_else(|| aliases(key).iter().find_map(|name| self.routes.get(name)))

@@ -3,6 +3,8 @@
 
 #[path = "window/canvas.rs"]
 mod canvas;
+#[path = "window/control.rs"]
+mod control;
 #[path = "window/families.rs"]
 mod families;
 #[path = "support/gpu.rs"]
@@ -28,6 +30,7 @@ fn main() {
         panel::tests(),
         canvas::tests(),
         select::tests(),
+        control::tests(),
         families::tests(),
         pictures::tests(),
     ];

@@ -30,7 +30,13 @@ impl App {
             return;
         }
         let snapshot = document.snapshot();
+        let controlnets = match self.wanted_controls(&snapshot.picture) {
+            Ok(controlnets) => controlnets,
+            Err(why) => return self.complain(why),
+        };
         let request = Request {
+            guess_mode: self.settings.guess_mode && !controlnets.is_empty(),
+            controlnets,
             image: (task != Task::Generate).then(|| snapshot.picture.into()),
             mask: (task == Task::Fill).then(|| snapshot.mask.into()),
             canvas: (task == Task::Generate).then(|| document.extent()),

@@ -125,8 +125,6 @@ impl Settings {
             fill_mode: self.fill_mode,
             preview: self.preview,
             noise: NoiseKind::Torch,
-            controlnets: self.controls.iter().map(ControlSettings::request).collect(),
-            guess_mode: self.guess_mode && !self.controls.is_empty(),
             ..Request::default()
         };
         if let Some(stage) = self.refiner.stage() {

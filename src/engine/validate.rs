@@ -108,7 +108,7 @@ impl Request {
             within("control conditioning scale", scale, -10.0, 10.0)?;
             if control.image.is_none() && self.task != Task::Fill {
                 return invalid(format!(
-                    "the ControlNet {} has no picture: name one with --control-image",
+                    "the ControlNet {} has no picture to look at: name one (--control-image)",
                     control.model
                 ));
             }

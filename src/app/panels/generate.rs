@@ -74,7 +74,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);
-            super::control::show(ui, view.settings, view.controlnets, commands);
+            super::control::show(ui, view.settings, view.controlnets, takes_sizes, commands);
         });
     });
 }

@@ -53,7 +53,7 @@ impl Pictures {
             Some(image) => source::picture(image).map(Some),
             None if request.task == Task::Fill => Ok(None),
             None => Err(EngineError::invalid(format!(
-                "the ControlNet {} has no picture: name one with --control-image",
+                "the ControlNet {} has no picture to look at: name one (--control-image)",
                 control.model
             ))),
         };

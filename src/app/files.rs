@@ -119,6 +119,9 @@ impl App {
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
             match SingleFile::open(path).map(|file| file.kind()) {
                 Ok(Kind::Lora | Kind::Embedding) => Command::UseLora(path.to_owned()),
+                Ok(Kind::Autoencoder | Kind::TinyAutoencoder) => {
+                    Command::UseAutoencoder(path.to_owned())
+                }
                 Ok(Kind::ControlNet(_)) => Command::AddControl(path.to_string_lossy().into_owned()),
                 _ => Command::UseModel(path.to_string_lossy().into_owned()),
             }

@@ -155,7 +155,7 @@ fn with_other_weight(request: &mut Request, scratch: &Path) -> Result<(), String
 }
 
 /// The request of a case; networks that are put together for it go to `scratch`.
-fn request(case: &Case, scratch: &Path) -> Result<Request, String> {
+pub fn request(case: &Case, scratch: &Path) -> Result<Request, String> {
     let mut plain = case.clone();
     let mut take = |option: &str| plain.settings.remove(option);
     let names: Vec<String> = list(take("controlnet"))?;

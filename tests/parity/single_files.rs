@@ -14,9 +14,10 @@ use serde::Deserialize;
 
 use super::{
     compare::{exact, measured},
+    controlnet,
     described::hashed,
     fixtures,
-    pipelines::{Case, cases_in, deviation, request, run},
+    pipelines::{Case, cases_in, cases_of, deviation, request, run},
 };
 
 /// A tensor of a file: its name, how it is made, and of what.
@@ -94,7 +95,13 @@ pub fn trials() -> Vec<Trial> {
             _ => &[],
         };
         trials.extend(wanted.iter().map(|(what, change)| same_when(case, what, *change)));
+        if matches!(case.name.as_str(), "sd1-text" | "xl-text") {
+            trials.push(with_the_autoencoder_apart(case, "first_stage_model."));
+            trials.push(with_the_autoencoder_apart(case, ""));
+        }
     }
+    let steered = cases_of("controlnet.json").into_iter().find(|case| case.name == "control-text");
+    trials.extend(steered.map(steered_by_a_file));
     for case in cases {
         let changes =
             [("thirds", swapped_thirds as Change), ("blocks", swapped_blocks), ("marks", unmarked)];
@@ -124,7 +131,11 @@ fn same_as_the_folder(case: Case) -> Trial {
 /// Something about a file that is not as it was.
 type Change = fn(Tensors) -> candle_core::Result<Tensors>;
 
-fn changed(case: &Case, change: Change, folder: &Path) -> Result<Request, String> {
+fn changed(
+    case: &Case,
+    change: impl Fn(Tensors) -> candle_core::Result<Tensors>,
+    folder: &Path,
+) -> Result<Request, String> {
     let mut request = request(case)?;
     let tensors = safetensors::load(file_of(&request), &Device::Cpu).map_err(told)?;
     let file = folder.join("changed.safetensors");
@@ -138,6 +149,52 @@ fn same_when(case: &Case, what: &str, change: Change) -> Trial {
     measured(format!("single-file::{}-{what}", case.name), move || {
         let folder = tempfile::tempdir().map_err(told)?;
         deviation(&case, &run(changed(&case, change, folder.path())?)?)
+    })
+}
+
+/// A checkpoint without an autoencoder, which lies in a file of its own and is named; its scale
+/// follows from the checkpoint.
+fn with_the_autoencoder_apart(case: &Case, prefix: &'static str) -> Trial {
+    const OWN: &str = "first_stage_model.";
+    let case = case.clone();
+    let bare = if prefix.is_empty() { "-bare" } else { "" };
+    measured(format!("single-file::{}-autoencoder-apart{bare}", case.name), move || {
+        let folder = tempfile::tempdir().map_err(told)?;
+        let without = |tensors: Tensors| {
+            Ok(tensors.into_iter().filter(|(name, _)| !name.starts_with(OWN)).collect())
+        };
+        let whole = file_of(&request(&case)?);
+        let mut request = changed(&case, without, folder.path())?;
+        if run(request.clone()).is_ok() {
+            return Err("runs without an autoencoder".into());
+        }
+        let tensors = safetensors::load(whole, &Device::Cpu).map_err(told)?;
+        let renamed = |(name, tensor): (String, Tensor)| {
+            Some((format!("{prefix}{}", name.strip_prefix(OWN)?), tensor))
+        };
+        let apart = folder.path().join("apart.safetensors");
+        write(&tensors.into_iter().filter_map(renamed).collect(), &apart).map_err(told)?;
+        request.vae = Some(apart.display().to_string());
+        deviation(&case, &run(request)?)
+    })
+}
+
+/// A ControlNet by its original names, with the configuration that no header tells beside it.
+fn steered_by_a_file(case: Case) -> Trial {
+    measured(format!("single-file::{}", case.name), move || {
+        let scratch = tempfile::tempdir().map_err(told)?;
+        let mut request = controlnet::request(&case, scratch.path())?;
+        let folder = PathBuf::from(&request.controlnets[0].model);
+        let names: HashMap<String, String> =
+            fixtures::read_file(&set().join("controlnet-names.json"));
+        let stored = folder.join("diffusion_pytorch_model.safetensors");
+        let tensors = safetensors::load(&stored, &Device::Cpu).map_err(told)?;
+        let renamed = tensors.into_iter().map(|(name, tensor)| (names[&name].clone(), tensor));
+        let file = folder.with_extension("safetensors");
+        write(&renamed.collect(), &file).map_err(told)?;
+        std::fs::remove_file(stored).map_err(told)?;
+        request.controlnets[0].model = file.display().to_string();
+        deviation(&case, &run(request)?)
     })
 }
 

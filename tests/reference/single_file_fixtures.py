@@ -211,9 +211,21 @@ def write_case(name: str, settings: dict, folder: Path) -> dict:
     return {"name": name, "settings": settings, "images": 1}
 
 
+def write_controlnet_names() -> None:
+    """For a ControlNet of the other fixtures: what each tensor is called in the original, by diffusers' name."""
+    folder = make_fixtures.FIXTURES / "controlnets" / "plain"
+    config = json.loads((folder / "config.json").read_text())
+    rows = json.loads((folder / "weights.json").read_text())["tensors"]
+    numbered = {row[0]: torch.full((1,), float(number)) for number, row in enumerate(rows)}
+    names = {number.item(): name for name, number in numbered.items()}
+    found = {names[number.item()]: key for key, number in single_files.controlnet(numbered, config).items()}
+    (FIXTURES / "controlnet-names.json").write_text(json.dumps(found, indent=0) + "\n")
+
+
 def main() -> None:
     torch.set_num_threads(1)
     (FIXTURES / "cases").mkdir(parents=True, exist_ok=True)
+    write_controlnet_names()
     cases, rows, places = [], [], {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, (family, *_) in MODELS.items():

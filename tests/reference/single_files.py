@@ -140,27 +140,30 @@ def open_clip(folder: Path) -> dict:
     return found
 
 
-def controlnet(folder: Path) -> dict:
-    config = json.loads((folder / "config.json").read_text())
+def controlnet_name(name: str, config: dict) -> str:
+    """The original's name. The small encoder has two layers for each width but the first, and an activation each."""
+    start, _, rest = name.partition(".")
+    if start == "controlnet_cond_embedding":
+        *path, kind = rest.split(".")
+        last = 2 * (2 * (len(config["conditioning_embedding_out_channels"]) - 1) + 1)
+        block = {"conv_in": 0, "conv_out": last}[path[0]] if len(path) == 1 else 2 * int(path[1]) + 2
+        return f"input_hint_block.{block}.{kind}"
+    if start == "controlnet_down_blocks":
+        connection, _, rest = rest.partition(".")
+        return f"zero_convs.{connection}.0.{rest}"
+    if start == "controlnet_mid_block":
+        return f"middle_block_out.0.{rest}"
     layers = config["layers_per_block"]
     layers = [layers] * len(config["block_out_channels"]) if isinstance(layers, int) else layers
-    # The small encoder has two layers for each width but the first, and an activation after each.
-    last = 2 * (2 * (len(config["conditioning_embedding_out_channels"]) - 1) + 1)
-    found = {}
-    for name, tensor in tensors_of(folder).items():
-        start, _, rest = name.partition(".")
-        if start == "controlnet_cond_embedding":
-            *path, kind = rest.split(".")
-            block = {"conv_in": 0, "conv_out": last}.get(path[0], 2 * int(path[-1]) + 2 if len(path) > 1 else None)
-            found[f"input_hint_block.{block}.{kind}"] = tensor
-        elif start == "controlnet_down_blocks":
-            connection, _, rest = rest.partition(".")
-            found[f"zero_convs.{connection}.0.{rest}"] = tensor
-        elif start == "controlnet_mid_block":
-            found[f"middle_block_out.0.{rest}"] = tensor
-        else:
-            found[unet_name(name, layers, [])] = tensor
-    return found
+    return unet_name(name, layers, [])
+
+
+def controlnet(tensors: dict, config: dict) -> dict:
+    """A ControlNet's tensors by their original names; diffusers' own loader must lead back."""
+    renamed = {f"control_model.{controlnet_name(name, config)}": tensor for name, tensor in tensors.items()}
+    back = single_file_utils.convert_controlnet_checkpoint(dict(renamed), config)
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+    return renamed
 
 
 def prefixed(prefix: str, tensors: dict) -> dict:

@@ -1,5 +1,5 @@
 //! What lies beside a single file and says more about it: a folder in diffusers layout that has the
-//! file's name without its ending, or that the file lies in.
+//! file's name without its ending, or that the file lies in; and the original code's configuration.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,8 @@ pub struct Beside {
     folder: Option<PathBuf>,
     /// Whether it was put there for this file: then what it says must be right.
     own: bool,
+    /// The file's configuration in the original code.
+    yaml: Option<PathBuf>,
 }
 
 /// Files of a tokenizer.
@@ -31,12 +33,13 @@ const TOKENIZER: [&str; 5] = [
 
 impl Beside {
     pub fn of(file: &Path) -> Self {
+        let yaml = Some(file.with_extension("yaml")).filter(|yaml| yaml.is_file());
         let own = file.with_extension("");
         if own.is_dir() {
-            return Self { folder: Some(own), own: true };
+            return Self { folder: Some(own), own: true, yaml };
         }
         let around = file.parent().filter(|folder| places::is_model(folder));
-        Self { folder: around.map(Path::to_path_buf), own: false }
+        Self { folder: around.map(Path::to_path_buf), own: false, yaml }
     }
 
     /// The folder of a component that has weights of its own.
@@ -93,6 +96,15 @@ impl Beside {
         }
     }
 
+    /// What the network predicts by a configuration of the original code (`NAME.yaml`), as other
+    /// programs look for it; `v` or `eps`.
+    pub fn parameterization(&self) -> Option<String> {
+        let text = fs::read_to_string(self.yaml.as_ref()?).ok()?;
+        let value = text.lines().find_map(|line| line.trim().strip_prefix("parameterization:"))?;
+        let value = value.split('#').next().unwrap_or_default();
+        Some(value.trim().trim_matches(['"', '\'']).to_owned())
+    }
+
     /// The texts of a tokenizer's files, by their names.
     pub fn tokenizer(&self, part: &str) -> BTreeMap<&'static str, String> {
         let text = |name: &&'static str| {
@@ -105,5 +117,61 @@ impl Beside {
     fn file(&self, name: &str) -> Option<PathBuf> {
         let file = self.folder.as_ref()?.join(name);
         file.is_file().then_some(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(value: Value) -> Config {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_folder_of_the_files_name_counts_and_must_agree() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("photo.v2.safetensors");
+        assert!(Beside::of(&file).config("unet/config.json").unwrap().is_none());
+        let folder = place.path().join("photo.v2/unet");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.json"), r#"{"in_channels": 9, "norm_eps": 1e-6}"#).unwrap();
+        let beside = Beside::of(&file);
+        let network = |channels: usize| {
+            beside.network("unet", &config(json!({ "in_channels": channels })), &["in_channels"])
+        };
+        assert_eq!(network(9).unwrap().unwrap()["norm_eps"], 1e-6);
+        let error = network(4).unwrap_err().to_string();
+        assert!(error.contains("in_channels") && error.contains("config.json"), "{error}");
+        assert!(beside.weights("unet").is_none());
+        fs::write(folder.join("model.safetensors"), "").unwrap();
+        assert_eq!(beside.weights("unet"), Some(folder));
+    }
+
+    #[test]
+    fn a_model_around_the_file_counts_where_it_agrees() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("unet")).unwrap();
+        fs::write(place.path().join("unet/config.json"), r#"{"in_channels": 9}"#).unwrap();
+        let file = place.path().join("photo.safetensors");
+        let network = |channels: usize| {
+            let derived = config(json!({ "in_channels": channels }));
+            Beside::of(&file).network("unet", &derived, &["in_channels"]).unwrap()
+        };
+        assert!(network(9).is_none(), "not a model's folder");
+        fs::write(place.path().join("model_index.json"), "{}").unwrap();
+        assert!(network(9).is_some() && network(4).is_none());
+    }
+
+    #[test]
+    fn the_original_configuration_says_what_is_predicted() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("photo.safetensors");
+        assert_eq!(Beside::of(&file).parameterization(), None);
+        let yaml = "model:\n  params:\n    parameterization: \"v\"  # of 768\n";
+        fs::write(place.path().join("photo.yaml"), yaml).unwrap();
+        assert_eq!(Beside::of(&file).parameterization().as_deref(), Some("v"));
     }
 }

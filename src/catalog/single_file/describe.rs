@@ -62,7 +62,8 @@ pub fn model(file: &SingleFile, family: Family) -> Result<Description, CatalogEr
     let beside = Beside::of(&file.path);
     let unet = &file.parts.unet;
     let inpainting = unet.side("conv_in.weight", 1) == Some(9);
-    let prediction = schedule::prediction(&file.path, &file.header, unet, family);
+    let said = beside.parameterization();
+    let prediction = schedule::prediction(&file.path, &file.header, unet, family, said.as_deref());
     let mut builder = Builder { file, beside, description: Description::new(file.name()) };
     builder.unet(family, schedule::sample_size(family, prediction, inpainting))?;
     let lacks_autoencoder = !builder.autoencoder(family)?;

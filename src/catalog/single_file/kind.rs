@@ -121,3 +121,80 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::catalog::header::Entry;
+
+    /// What a file of these tensors is.
+    fn of(tensors: &[(&str, &[usize])]) -> Kind {
+        let entry = |(name, shape): &(&str, &[usize])| {
+            let entry = Entry { dtype: "F16".into(), shape: shape.to_vec(), begin: 0, end: 0 };
+            ((*name).to_owned(), entry)
+        };
+        let header = Header::of_tensors(tensors.iter().map(entry).collect::<BTreeMap<_, _>>());
+        kind(&header, &Parts::of(&header))
+    }
+
+    /// A U-Net with these tensors besides; its attention reads texts of this width.
+    fn model(prefix: &str, width: usize, linear: bool, besides: &[(&str, &[usize])]) -> Kind {
+        let attention = |end: &str| format!("{prefix}middle_block.1.{end}");
+        let out = format!("{prefix}out.2.weight");
+        let (text, input) =
+            (attention("transformer_blocks.0.attn2.to_k.weight"), attention("proj_in.weight"));
+        let projection: &[usize] = if linear { &[64, 64] } else { &[64, 64, 1, 1] };
+        let text_shape = [64, width];
+        let own: [(&str, &[usize]); 3] =
+            [(&out, &[4, 64, 3, 3]), (&text, &text_shape), (&input, projection)];
+        of(&[&own, besides].concat())
+    }
+
+    #[test]
+    fn families_are_told_apart_by_names_and_shapes() {
+        const IN_A_MODEL: &str = "model.diffusion_model.";
+        let label: (&str, &[usize]) = ("model.diffusion_model.label_emb.0.0.weight", &[64, 2816]);
+        let second = "conditioner.embedders.0.model.ln_final.weight";
+        for (found, right) in [
+            (model(IN_A_MODEL, 768, false, &[]), Family::StableDiffusion1),
+            (model("", 768, false, &[]), Family::StableDiffusion1),
+            (model("state_dict.model.diffusion_model.", 768, false, &[]), Family::StableDiffusion1),
+            (model(IN_A_MODEL, 1024, true, &[]), Family::StableDiffusion2),
+            (model(IN_A_MODEL, 2048, true, &[label]), Family::StableDiffusionXl),
+            (model(IN_A_MODEL, 1280, true, &[label]), Family::StableDiffusionXlRefiner),
+            (
+                model(IN_A_MODEL, 64, true, &[label, (second, &[64])]),
+                Family::StableDiffusionXlRefiner,
+            ),
+        ] {
+            assert_eq!(found, Kind::Model(right));
+        }
+        let control: (&str, &[usize]) = ("control_model.middle_block_out.0.bias", &[64]);
+        assert!(matches!(model("control_model.", 768, false, &[control]), Kind::ControlNet(_)));
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        let autoencoder: [(&str, &[usize]); 2] =
+            [("encoder.mid.block_1.norm1.bias", &[4]), ("decoder.mid.block_1.norm1.bias", &[4])];
+        assert_eq!(of(&autoencoder), Kind::Autoencoder);
+        for (name, right) in [
+            ("lora_unet_mid_block.lora_up.weight", Kind::Lora),
+            ("emb_params", Kind::Embedding),
+            ("clip_g", Kind::Embedding),
+        ] {
+            assert_eq!(of(&[(name, &[4, 4])]), right);
+        }
+        for (name, what) in [
+            ("model.diffusion_model.joint_blocks.0.x", "Stable Diffusion 3"),
+            ("double_blocks.0.img_attn.norm.key_norm.scale", "FLUX"),
+            ("edm_mean", "EDM"),
+            ("something.else", "without any model"),
+        ] {
+            let kind = of(&[(name, &[4])]);
+            assert!(matches!(kind, Kind::Other(_)) && kind.name().contains(what), "{name}");
+        }
+    }
+}

@@ -33,14 +33,22 @@ const TELLTALE: &str = "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias
 const TELLTALE_WIDTH: usize = 320;
 const TELLTALE_DEVIATION: f64 = 0.09;
 
-/// By marks and notes; for Stable Diffusion 2 in its published size, where both kinds are
+/// As `said` by a configuration beside the file; by marks and notes; for Stable Diffusion 2 in its published size, where both kinds are
 /// unmarked, by what training left behind.
-pub fn prediction(file: &Path, header: &Header, unet: &Component, family: Family) -> Prediction {
+pub fn prediction(
+    file: &Path,
+    header: &Header,
+    unet: &Component,
+    family: Family,
+    said: Option<&str>,
+) -> Prediction {
     let has = |mark: &str| {
         header.tensors.keys().any(|key| key == mark || key.ends_with(&format!(".{mark}")))
     };
     let zero_terminal = has(ZERO_MARK);
-    let velocity = match header.metadata.get(NOTE).map(|note| note.to_lowercase()) {
+    let note = said.or(header.metadata.get(NOTE).map(String::as_str));
+    let velocity = match note.map(str::to_lowercase) {
+        Some(_) if said.is_some() => said == Some("v"),
         _ if has(VELOCITY_MARK) => true,
         Some(note) => note.starts_with('v'),
         None if family == Family::StableDiffusion2 => second_predicts_velocity(file, header, unet),
@@ -114,6 +122,35 @@ pub fn sample_size(family: Family, prediction: Prediction, inpainting: bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of two tensors, of which one is of this name, and a note.
+    fn told(mark: &str, note: &str, said: Option<&str>) -> Prediction {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.safetensors");
+        let header = format!(
+            r#"{{"__metadata__": {{"{NOTE}": "{note}"}}, "a": {{"dtype": "F32", "shape": [1],
+                "data_offsets": [0, 4]}}, "{mark}": {{"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}}}"#
+        );
+        let header = header.replace(&format!(r#""__metadata__": {{"{NOTE}": ""}}, "#), "");
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0.0f32.to_le_bytes(), 7.0f32.to_le_bytes()].concat());
+        std::fs::write(&file, bytes).unwrap();
+        let header = Header::read(&file).unwrap();
+        prediction(&file, &header, &Component::default(), Family::StableDiffusion2, said)
+    }
+
+    #[test]
+    fn what_is_predicted_is_told_in_order() {
+        let velocity = |mark, note, said| told(mark, note, said).velocity;
+        assert!(!velocity("b", "", None));
+        assert!(velocity("v_pred", "", None) && velocity("v_pred", "epsilon", None));
+        assert!(velocity("b", "v", None) && !velocity("b", "epsilon", None));
+        assert!(!velocity("v_pred", "v", Some("eps")) && velocity("b", "", Some("v")));
+        // Saved in training, and not the base.
+        assert!(velocity(TRAINED, "", None));
+        assert!(told("ztsnr", "", None).zero_terminal && !told("b", "", None).zero_terminal);
+    }
 
     #[test]
     fn deviations_are_of_the_whole() {

@@ -11,7 +11,8 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use overpaint::networks::{
     AddedConditions, AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel,
-    ClipTokenizer, Conditioning, Reading, Residuals, UNet2DConditionModel, UNetConfig, Weights,
+    ClipTokenizer, Conditioning, Reading, Residency, Residuals, UNet2DConditionModel, UNetConfig,
+    Weights,
 };
 use serde_json::Value;
 
@@ -96,6 +97,37 @@ fn unets_predict_what_the_reference_predicts() {
             let got = unet.forward(sample, timestep, conditioning).unwrap();
             let what = format!("{model}.unet_{i}");
             assert_close(&what, &got, &numbers[&what]);
+        }
+    }
+}
+
+/// Layers that are read for each use compute what those that stay compute, to the bit.
+#[test]
+fn a_unet_that_is_read_layer_by_layer_predicts_the_same() {
+    for model in MODELS {
+        let folder = component(model, "unet");
+        let config = UNetConfig::open(&folder.join("config.json")).unwrap();
+        let whole = unet(&folder);
+        let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+        let sample = random(&[2, config.in_channels, 8, 8]);
+        let context = random(&[2, 7, config.levels[0].context]);
+        let run = |unet: &UNet2DConditionModel| {
+            unet.forward(&sample, 321.0, Conditioning::new(&context)).unwrap()
+        };
+        let right = run(&whole);
+        for limit in [0, 20_000] {
+            let residency = Residency::within(Some(limit));
+            let weights = weights(&folder).within(&residency);
+            let streamed = UNet2DConditionModel::load(config.clone(), &weights).unwrap();
+            for _ in 0..2 {
+                let got = run(&streamed);
+                assert_eq!(difference(&got, &right), 0.0, "{model}");
+                assert!(residency.held() <= limit, "{model}");
+            }
+            assert_eq!(residency.held() > 0, limit > 0, "{model}: something stays");
+            residency.set_limit(None);
+            run(&streamed);
+            assert!(residency.held() > limit, "{model}: everything stays again");
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Settings {
     pub controls: Vec<ControlSettings>,
     /// Counts where there are ControlNets.
     pub guess_mode: bool,
+    /// GiB that a run may take; 0 is without limit.
+    pub memory_budget: f64,
 }
 
 impl Default for Settings {
@@ -89,6 +91,7 @@ impl Default for Settings {
             preview: PreviewMethod::Linear,
             controls: Vec::new(),
             guess_mode: false,
+            memory_budget: 0.0,
         }
     }
 }
@@ -124,6 +127,7 @@ impl Settings {
             match_edges: self.match_edges,
             fill_mode: self.fill_mode,
             preview: self.preview,
+            memory_budget: (self.memory_budget > 0.0).then_some(self.memory_budget),
             noise: NoiseKind::Torch,
             ..Request::default()
         };

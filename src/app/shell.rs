@@ -14,7 +14,9 @@ use super::{
     models::ModelChoice,
     panels::{
         generate::{self, GenerateView},
-        help, notices, result_bar,
+        help,
+        memory::Foreseen,
+        notices, result_bar,
         status::{self, StatusView},
         tool_options::{self, BrushSettings},
         tools::{self, ToolsView},
@@ -47,6 +49,7 @@ pub struct App {
     pub(super) smart_select: SmartSelect,
     pub(super) settings: Settings,
     pub(super) overlay: Overlay,
+    foreseen: Foreseen,
     pub(super) models: Vec<ModelChoice>,
     pub(super) controlnets: Vec<ControlChoice>,
     /// Those that lie by themselves, without a model.
@@ -92,6 +95,7 @@ impl App {
             smart_select: SmartSelect::new(),
             settings: Settings { loras: super::loras::choices(&[]), ..Settings::default() },
             overlay: Overlay::default(),
+            foreseen: Foreseen::default(),
             models,
             controlnets: super::controls::choices(),
             autoencoders: crate::catalog::autoencoders(),
@@ -221,6 +225,7 @@ impl App {
 
     fn generate_panel(&mut self, ui: &mut Ui) {
         let mut view = GenerateView {
+            foreseen: &mut self.foreseen,
             settings: &mut self.settings,
             overlay: &mut self.overlay,
             models: &self.models,

@@ -338,6 +338,11 @@ pub struct Machine {
     /// Number format of the U-Net: f32, f16, bf16 [default: f32 on the processor, otherwise f16]
     #[arg(long, value_name = "FORMAT", value_parser = values::dtype)]
     pub dtype: Option<Dtype>,
+    /// The memory that a run may take, in GiB, 0.1 to 65536: what does not fit is loaded again when
+    /// it is needed, or done in parts, which takes longer and gives the same picture [default:
+    /// without limit]
+    #[arg(long, value_name = "GIB")]
+    pub memory_budget: Option<f64>,
     /// Threads of the processor, 1 or more [default: all]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,

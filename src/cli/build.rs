@@ -82,6 +82,7 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
     controls::apply(&mut request, &common.controls)?;
     set(&mut request.device, common.machine.device);
     request.dtype = common.machine.dtype.or(request.dtype);
+    request.memory_budget = common.machine.memory_budget.or(request.memory_budget);
     Ok(request)
 }
 

@@ -3,7 +3,7 @@
 use super::{Failure, models};
 use crate::{
     catalog::{self, places},
-    engine::{Device, device_name},
+    engine::{Device, device_name, memory},
     render,
 };
 
@@ -12,6 +12,7 @@ pub fn report() -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     line("version", env!("CARGO_PKG_VERSION"));
     line("processor", &format!("{threads} threads; {}", processor_features()));
+    line("memory", &memory_in_words());
     line("runs on", &device_name(Device::Auto));
     line("CUDA", &accelerator(Device::Cuda(0), cfg!(feature = "cuda")));
     line("Metal", &accelerator(Device::Metal, cfg!(feature = "metal")));
@@ -29,6 +30,15 @@ pub fn report() -> Result<(), Failure> {
 
 fn line(what: &str, text: &str) {
     println!("{what:10} {text}");
+}
+
+fn memory_in_words() -> String {
+    match memory::machine_bytes() {
+        Some((all, free)) => {
+            format!("{}, of which {} are free", memory::in_words(all), memory::in_words(free))
+        }
+        None => "unknown".into(),
+    }
 }
 
 fn accelerator(device: Device, built: bool) -> String {

@@ -22,7 +22,8 @@ use super::{
 use crate::{
     engine::{
         Backend, CancelToken, Engine, EngineError, Event, EventKind, ImageSource, JobId, Monitor,
-        Outcome, PreviewSlot, Request, compositing::placed, diffusion_backend, metadata, preflight,
+        Outcome, PreviewSlot, Request, compositing::placed, diffusion_backend, memory, metadata,
+        preflight,
     },
     pixels::{
         Picture,
@@ -202,6 +203,10 @@ fn write(
         "bounds": outcome.images.iter().map(|image| image.bounds).collect::<Vec<_>>(),
         "notes": outcome.notes,
         "prompts": prompts.json(),
+        "memory": {
+            "predicted_bytes": outcome.foreseen_bytes,
+            "measured_bytes": memory::peak_bytes(),
+        },
         "request": settings,
     }))
 }

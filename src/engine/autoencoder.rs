@@ -9,18 +9,21 @@ use super::{EngineError, networks::Part};
 use crate::{
     catalog::{self, ModelFolder},
     diffusion::{Decoder, LinearPreview, Posterior},
-    networks::{AutoencoderConfig, AutoencoderKl, TinyAutoencoder, TinyAutoencoderConfig},
+    networks::{
+        AutoencoderConfig, AutoencoderKl, Held, Residency, TinyAutoencoder, TinyAutoencoderConfig,
+    },
 };
 
 /// The autoencoder as a decoder and encoder.
 pub struct Autoencoder {
     network: Network,
+    scaling_factor: f64,
     /// Bytes for what lies between input and output; `None` is without limit.
     pub room: Option<usize>,
 }
 
 enum Network {
-    Whole(Box<AutoencoderKl>),
+    Whole(Held<AutoencoderKl>),
     Tiny(TinyAutoencoder),
 }
 
@@ -144,21 +147,29 @@ impl Found {
     }
 
     /// Loads it in f32, in which it cannot overflow.
-    pub fn load(self, part: &mut Part<'_>) -> Result<Autoencoder, EngineError> {
+    pub fn load(
+        self,
+        part: &mut Part<'_>,
+        residency: &Residency,
+    ) -> Result<Autoencoder, EngineError> {
         let what = "Loading the autoencoder";
-        let network = match self {
+        let (network, scaling_factor) = match self {
             Self::Whole(path, config) => {
-                Network::Whole(Box::new(part.load_from(&path, what, DType::F32, |weights| {
-                    AutoencoderKl::load(config, weights)
-                })?))
+                let factor = config.scaling_factor;
+                let network = part.load_from(&path, what, DType::F32, residency, |weights| {
+                    Held::load(weights, move |weights| AutoencoderKl::load(config.clone(), weights))
+                })?;
+                (Network::Whole(network), factor)
             }
             Self::Tiny(path, config) => {
-                Network::Tiny(part.load_from(&path, what, DType::F32, |weights| {
+                let factor = config.scaling_factor;
+                let network = part.load_from(&path, what, DType::F32, residency, |weights| {
                     TinyAutoencoder::load(config, weights)
-                })?)
+                })?;
+                (Network::Tiny(network), factor)
             }
         };
-        Ok(Autoencoder { network, room: None })
+        Ok(Autoencoder { network, scaling_factor, room: None })
     }
 }
 
@@ -178,7 +189,8 @@ impl Autoencoder {
     pub fn encode(&self, picture: &Tensor) -> Result<Posterior, EngineError> {
         let posterior = match &self.network {
             Network::Whole(network) => network
-                .encode_moments_within(picture, self.room)
+                .part()
+                .and_then(|network| network.encode_moments_within(picture, self.room))
                 .and_then(|moments| Posterior::from_moments(&moments)),
             Network::Tiny(network) => {
                 network.encode(picture).and_then(|latents| Posterior::exactly(&latents))
@@ -190,15 +202,12 @@ impl Autoencoder {
 
 impl Decoder for Autoencoder {
     fn scaling_factor(&self) -> f64 {
-        match &self.network {
-            Network::Whole(network) => network.config().scaling_factor,
-            Network::Tiny(network) => network.config().scaling_factor,
-        }
+        self.scaling_factor
     }
 
     fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
         match &self.network {
-            Network::Whole(network) => network.decode_within(latents, self.room),
+            Network::Whole(network) => network.part()?.decode_within(latents, self.room),
             Network::Tiny(network) => network.decode(latents),
         }
     }

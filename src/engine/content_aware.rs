@@ -37,7 +37,7 @@ pub fn run(
         .collect::<Result<_, _>>()?;
     let (elapsed, recording) = (started.elapsed(), Recording::default());
     let (request, notes) = (request.clone(), Vec::new());
-    Ok(Outcome { seed, images, elapsed, request, notes, recording })
+    Ok(Outcome { seed, images, elapsed, request, notes, recording, foreseen_bytes: None })
 }
 
 /// What the fill's fraction means in steps.

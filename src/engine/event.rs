@@ -85,6 +85,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// What [`super::request::Record`] asked to keep.
     pub recording: Recording,
+    /// The memory that was foreseen for the run, in bytes; nothing where no network ran.
+    pub foreseen_bytes: Option<u64>,
 }
 
 /// Tensors kept for comparison with other programs, as f32 in row-major order.

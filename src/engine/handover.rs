@@ -49,6 +49,7 @@ pub fn handed_on(
     };
     monitor.loading("Decoding the picture", None)?;
     let model = residents.get(next.before, monitor)?;
+    model.rest_unet();
     let decoded = decode(model.decoder(), &latents)?;
     let picture = as_bytes(&decoded).map_err(EngineError::failed)?;
     let note = format!("the picture was decoded and encoded between two passes: {reason}");

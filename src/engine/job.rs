@@ -26,6 +26,7 @@ pub fn run(
     request: &Request,
     plan: &Plan,
     seed: u64,
+    foreseen_bytes: u64,
     monitor: &mut dyn Monitor,
 ) -> Result<Outcome, EngineError> {
     let started = Instant::now();
@@ -54,6 +55,7 @@ pub fn run(
     };
     monitor.loading("Decoding the picture", None)?;
     let model = residents.get(last, monitor)?;
+    model.rest_unet();
     let decoded = decode(model.decoder(), &latents)?;
     if request.record.decoded {
         recording.decoded = Some(recorded(&decoded)?);
@@ -62,7 +64,8 @@ pub fn run(
     let images: Vec<Generated> =
         made.into_iter().map(|picture| plan.composite.apply(picture)).collect();
     let elapsed = started.elapsed();
-    Ok(Outcome { seed, images, elapsed, request: request.clone(), notes, recording })
+    let (request, foreseen_bytes) = (request.clone(), Some(foreseen_bytes));
+    Ok(Outcome { seed, images, elapsed, request, notes, recording, foreseen_bytes })
 }
 
 /// The latents that one pass leaves, and those after each of its steps where they are kept.

@@ -2,7 +2,7 @@
 
 use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
-    content_aware, job,
+    content_aware, job, memory,
     models::scheduler,
     pass::{Pass, diffusion_model, passes},
     plan::{ModelFacts, plan},
@@ -36,9 +36,13 @@ impl Backend for LocalBackend {
             catalog::Model::Diffusion(folder) => {
                 // Planned first: a bad input should not cost the time to load a model.
                 let plan = plan(request, ModelFacts::from(&folder), monitor)?;
-                let passes = passes(&folder, request)?;
+                let mut passes = passes(&folder, request)?;
+                let foreseen = memory::arrange(&mut passes, plan.size)?;
+                if request.memory_budget.is_some() {
+                    memory::give_back_at_once();
+                }
                 self.residents.keep(&passes);
-                job::run(&mut self.residents, &passes, request, &plan, seed, monitor)
+                job::run(&mut self.residents, &passes, request, &plan, seed, foreseen, monitor)
             }
         }
     }
@@ -80,7 +84,7 @@ pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
 }
 
 /// Whether a model can do what one pass asks for.
-fn check_pass(Pass { request: pass, folder }: &Pass) -> Result<(), EngineError> {
+fn check_pass(Pass { request: pass, folder, .. }: &Pass) -> Result<(), EngineError> {
     let refuse = |what: &str| Err(EngineError::invalid(format!("{} {what}", folder.name)));
     if folder.is_inpainting() && pass.task != Task::Fill {
         return refuse(

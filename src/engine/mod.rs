@@ -21,6 +21,7 @@ mod job;
 mod local;
 mod loras;
 mod memo;
+pub mod memory;
 pub mod metadata;
 mod micro_conditions;
 mod models;

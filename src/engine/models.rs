@@ -10,7 +10,8 @@ use super::{
     inversions::Inversions,
     loras::Loras,
     memo::Memo,
-    networks::{Networks, Part},
+    memory::Arrangement,
+    networks::{Networks, Part, Residencies},
     preview::Method,
     tensors::picture_tensor,
     text::Text,
@@ -21,6 +22,7 @@ use crate::{
         Decoder, Denoiser, Embedding, LinearPreview, Posterior, Scheduler, SchedulerConfig,
         schedulers::{PipelineKind, build},
     },
+    networks::Residency,
 };
 
 /// How many prompts and pictures stay encoded.
@@ -54,11 +56,15 @@ impl Model {
         vae: Option<&str>,
         device: Device,
         dtype: DType,
+        arrangement: &Arrangement,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
         let latents = latent_space(folder)?;
         let autoencoder = autoencoder::Found::chosen(folder, vae)?;
-        let networks = Networks::load(&folder.path, autoencoder, &device, dtype, monitor)?;
+        let residencies = Residencies::default();
+        residencies.limit(arrangement);
+        let kind = (&device, dtype);
+        let networks = Networks::load(&folder.path, autoencoder, kind, residencies, monitor)?;
         Ok(Self {
             folder: folder.clone(),
             device,
@@ -87,7 +93,7 @@ impl Model {
     ) -> Result<(), EngineError> {
         let unit = self.folder.latent_pixels;
         let kind = (&self.device, self.dtype);
-        self.controls.load(request, &self.networks.unet, unit, kind, monitor)
+        self.controls.load(request, &self.networks, unit, kind, monitor)
     }
 
     /// The U-Net with the ControlNets of a request beside it, if it has any; `pictures` are what they
@@ -118,6 +124,23 @@ impl Model {
 
     pub fn folder(&self) -> &ModelFolder {
         &self.folder
+    }
+
+    /// Keeps from now on in memory what the arrangement says.
+    pub fn arrange(&mut self, arrangement: &Arrangement) {
+        self.networks.residencies.limit(arrangement);
+        self.networks.autoencoder.room = arrangement.room;
+        self.networks.keep_unet = arrangement.keep_unet;
+    }
+
+    /// Makes room for another part than the U-Net, where there is not enough for both.
+    pub fn rest_unet(&self) {
+        self.networks.rest_unet();
+    }
+
+    /// Makes room for another model.
+    pub fn rest(&self) {
+        self.networks.residencies.forget();
     }
 
     pub fn device(&self) -> &Device {
@@ -152,10 +175,11 @@ impl Model {
         text: &Text,
         monitor: &mut dyn Monitor,
     ) -> Result<Embedding, EngineError> {
-        let encoders = &self.networks.text;
+        let networks = &self.networks;
         self.prompts.get_or_try(text.clone(), || {
             monitor.loading("Reading the prompt", None)?;
-            encoders.encode(text)
+            networks.rest_unet();
+            networks.text.encode(text)
         })
     }
 
@@ -177,6 +201,7 @@ impl Model {
         let networks = &self.networks;
         self.pictures.get_or_try(key, || {
             monitor.loading("Encoding the picture", None)?;
+            networks.rest_unet();
             networks.autoencoder.encode(picture)
         })
     }
@@ -195,7 +220,11 @@ impl Model {
         }
         let found = autoencoder::Found::chosen(&self.folder, name)?;
         let mut part = Part { folder: &self.folder.path, device: &self.device, monitor };
-        self.networks.autoencoder = found.load(&mut part)?;
+        let residency = &self.networks.residencies.autoencoder;
+        residency.forget();
+        let room = self.networks.autoencoder.room;
+        self.networks.autoencoder = found.load(&mut part, residency)?;
+        self.networks.autoencoder.room = room;
         self.autoencoder = name.map(str::to_owned);
         self.pictures = Memo::new(PICTURES_KEPT);
         Ok(())
@@ -210,7 +239,8 @@ impl Model {
         if method == PreviewMethod::Tiny && self.tiny.is_none() {
             let mut part = Part { folder: &self.folder.path, device: &self.device, monitor };
             let found = self.latents.tiny_autoencoder();
-            self.tiny = found.map(|found| found.load(&mut part)).transpose()?;
+            self.tiny =
+                found.map(|found| found.load(&mut part, &Residency::default())).transpose()?;
         }
         let linear = match method {
             PreviewMethod::Linear => true,

@@ -7,12 +7,14 @@ use candle_core::{DType, Device, Tensor};
 use super::{
     EngineError, Monitor,
     autoencoder::{self, Autoencoder},
+    memory::Arrangement,
     text::{self, States, TextEncoders},
 };
 use crate::{
     diffusion::{Denoiser, DenoiserInput},
     networks::{
-        Conditioning, NetworkError, Residuals, UNet2DConditionModel, UNetConfig, Weights,
+        Conditioning, NetworkError, Residency, Residuals, UNet2DConditionModel, UNetConfig,
+        Weights,
         adapters::{self, Parts},
         unet::AdditionConfig,
     },
@@ -23,6 +25,32 @@ pub struct Networks {
     pub text: TextEncoders,
     pub unet: Unet,
     pub autoencoder: Autoencoder,
+    pub residencies: Residencies,
+    /// The U-Net stays in memory while other parts work.
+    pub keep_unet: bool,
+}
+
+/// How much of each part stays in memory.
+#[derive(Clone, Default)]
+pub struct Residencies {
+    pub text: Residency,
+    pub unet: Residency,
+    pub autoencoder: Residency,
+}
+
+impl Residencies {
+    /// Sets the limits that the arrangement says.
+    pub fn limit(&self, arrangement: &Arrangement) {
+        let whole = |keeps: bool| if keeps { None } else { Some(0) };
+        self.text.set_limit(whole(arrangement.keep_text));
+        self.autoencoder.set_limit(whole(arrangement.keep_autoencoder));
+        self.unet.set_limit(arrangement.resident);
+    }
+
+    /// Forgets everything: each part is read again when it is used next.
+    pub fn forget(&self) {
+        [&self.text, &self.unet, &self.autoencoder].into_iter().for_each(Residency::forget);
+    }
 }
 
 /// The U-Net as a denoiser.
@@ -69,8 +97,8 @@ impl Networks {
     pub fn load(
         folder: &Path,
         autoencoder: autoencoder::Found,
-        device: &Device,
-        dtype: DType,
+        (device, dtype): (&Device, DType),
+        residencies: Residencies,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
         let config = |part: &str| folder.join(part).join("config.json");
@@ -82,12 +110,20 @@ impl Networks {
             Some(AdditionConfig::Image { .. }) | None => States::Last,
         };
         let mut part = Part { folder, device, monitor };
-        let text = text.load(states, &mut part)?;
-        let unet = part.load("unet", "Loading the U-Net", dtype, |weights| {
+        let text = text.load(states, &mut part, &residencies.text)?;
+        let (place, what) = (folder.join("unet"), "Loading the U-Net");
+        let unet = part.load_from(&place, what, dtype, &residencies.unet, |weights| {
             UNet2DConditionModel::load(unet_config, weights)
         })?;
-        let autoencoder = autoencoder.load(&mut part)?;
-        Ok(Self { text, unet: Unet(unet), autoencoder })
+        let autoencoder = autoencoder.load(&mut part, &residencies.autoencoder)?;
+        Ok(Self { text, unet: Unet(unet), autoencoder, residencies, keep_unet: true })
+    }
+
+    /// Makes room for another part than the U-Net, where there is not enough for both.
+    pub fn rest_unet(&self) {
+        if !self.keep_unet {
+            self.residencies.unet.forget();
+        }
     }
 
     /// Where LoRAs act.
@@ -105,23 +141,13 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Loads what is in the folder `name`; `what` tells the person who waits.
-    pub fn load<T>(
-        &mut self,
-        name: &str,
-        what: &str,
-        dtype: DType,
-        make: impl FnOnce(&Weights<'_>) -> Result<T, NetworkError>,
-    ) -> Result<T, EngineError> {
-        self.load_from(&self.folder.join(name), what, dtype, make)
-    }
-
-    /// Loads what is in the folder, or the file, at `path`.
+    /// Loads what is in the folder, or the file, at `path`; `what` tells the person who waits.
     pub fn load_from<T>(
         &mut self,
         path: &Path,
         what: &str,
         dtype: DType,
+        residency: &Residency,
         make: impl FnOnce(&Weights<'_>) -> Result<T, NetworkError>,
     ) -> Result<T, EngineError> {
         let monitor = &mut *self.monitor;
@@ -139,7 +165,7 @@ impl Part<'_> {
             };
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(make(&weights)?)
+        Ok(make(&weights.within(residency))?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The passes of a run, each with the model that runs it.
 
-use super::{EmbeddingUse, EngineError, Request, Task, prompts::TextShape};
+use super::{EmbeddingUse, EngineError, Request, Task, memory::Arrangement, prompts::TextShape};
 use crate::{
     catalog::{self, EMBEDDINGS, ModelFolder},
     networks::TextualInversion,
@@ -11,6 +11,8 @@ pub struct Pass {
     /// With its strength filled in.
     pub request: Request,
     pub folder: ModelFolder,
+    /// What stays in memory while it runs.
+    pub arrangement: Arrangement,
 }
 
 /// The strengths that the pipelines of Stable Diffusion XL have by default; not quite 1, so that
@@ -29,7 +31,7 @@ pub fn passes(first: &ModelFolder, request: &Request) -> Result<Vec<Pass>, Engin
             request.embeddings.retain(|embedding| is_readable(embedding, &folder));
         }
         request.strength.get_or_insert(default_strength(&request, &folder));
-        Ok(Pass { request, folder })
+        Ok(Pass { request, folder, arrangement: Arrangement::default() })
     };
     request.passes().into_iter().enumerate().map(pass).collect()
 }

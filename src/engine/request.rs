@@ -264,6 +264,9 @@ pub struct Request {
     pub guess_mode: bool,
     pub device: Device,
     pub dtype: Option<Dtype>,
+    /// The memory that the run may take, in GiB; `None` is without limit. What does not fit is read
+    /// again when it is needed, or done in parts; the picture stays the same.
+    pub memory_budget: Option<f64>,
     pub noise: NoiseKind,
     pub preview: PreviewMethod,
     /// A preview every so many steps, 1 or more.
@@ -324,6 +327,7 @@ impl Default for Request {
             guess_mode: false,
             device: Device::Auto,
             dtype: None,
+            memory_budget: None,
             noise: NoiseKind::Torch,
             preview: PreviewMethod::Linear,
             preview_interval: 1,

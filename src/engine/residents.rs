@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 
 use super::{
-    Device, EngineError, Monitor, autoencoder::Found, device, memo::Memo, models::Model, pass::Pass,
+    Device, EngineError, Monitor, autoencoder::Found, device, memo::Memo, memory::Arrangement,
+    models::Model, pass::Pass,
 };
 use crate::networks::weights;
 
@@ -41,7 +42,7 @@ impl Residents {
     /// The model, loaded if it was not.
     pub fn get(
         &mut self,
-        Pass { request, folder }: &Pass,
+        Pass { request, folder, arrangement }: &Pass,
         monitor: &mut dyn Monitor,
     ) -> Result<&mut Model, EngineError> {
         let device = device::open(request.device)?;
@@ -52,12 +53,25 @@ impl Residents {
             None => {
                 // Dropped first: the same in another format need not fit beside it.
                 self.models.retain(|(resident, _)| resident.path != key.path);
-                let model = Model::load(folder, request.vae.as_deref(), device, dtype, monitor)?;
+                self.rest_others(None, arrangement);
+                let vae = request.vae.as_deref();
+                let model = Model::load(folder, vae, device, dtype, arrangement, monitor)?;
                 self.models.push((key, model));
                 self.models.len() - 1
             }
         };
-        Ok(&mut self.models[index].1)
+        self.rest_others(Some(index), arrangement);
+        let model = &mut self.models[index].1;
+        model.arrange(arrangement);
+        Ok(model)
+    }
+
+    /// Makes room where one model does not fit beside another.
+    fn rest_others(&self, index: Option<usize>, arrangement: &Arrangement) {
+        if arrangement.alone {
+            let others = self.models.iter().enumerate().filter(|(i, _)| Some(*i) != index);
+            others.for_each(|(_, (_, model))| model.rest());
+        }
     }
 
     /// Whether latents of one model mean the same to another: the same autoencoder, to the byte.

@@ -1,8 +1,8 @@
 //! The text encoders of a model, one or two, and what they make of texts together.
 
-use std::{cell::RefCell, path::Path};
+use std::{cell::RefCell, path::Path, rc::Rc};
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
 use super::{EngineError, networks::Part};
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
         weighting::{self, RowEncoder},
     },
     networks::{
-        ClipTextConfig, ClipTextModel, ClipTokenizer, NetworkError, Reading, Spelling,
-        TextualInversion, adapters,
+        ClipTextConfig, ClipTextModel, ClipTokenizer, Held, NetworkError, Reading, Residency,
+        Spelling, TextualInversion, Weights, adapters,
     },
     prompt::{
         Count, Prompt, Syntax,
@@ -48,6 +48,9 @@ pub struct Text {
     pub clip_skip: Option<usize>,
 }
 
+/// What they compute in.
+const DTYPE: DType = DType::F32;
+
 /// See the module.
 pub struct TextEncoders {
     encoders: Vec<TextEncoder>,
@@ -58,7 +61,11 @@ struct TextEncoder {
     /// Which of [`PARTS`] it is.
     place: usize,
     tokenizer: ClipTokenizer,
-    network: ClipTextModel,
+    network: Held<ClipTextModel>,
+    slots: adapters::Slots,
+    /// Of a token's state.
+    width: usize,
+    device: Device,
     words: Option<Words>,
 }
 
@@ -99,14 +106,24 @@ impl Found {
     }
 
     /// Loads them, in f32: they are small.
-    pub fn load(self, states: States, part: &mut Part<'_>) -> Result<TextEncoders, EngineError> {
+    pub fn load(
+        self,
+        states: States,
+        part: &mut Part<'_>,
+        residency: &Residency,
+    ) -> Result<TextEncoders, EngineError> {
         let mut encoders = Vec::new();
         for (place, config, tokenizer) in self.encoders {
-            let network =
-                part.load(PARTS[place].0, "Loading the text encoder", DType::F32, |weights| {
-                    ClipTextModel::load(config, weights)
-                })?;
-            encoders.push(TextEncoder { place, tokenizer, network, words: None });
+            let width = config.hidden_size;
+            let (folder, what) = (part.folder.join(PARTS[place].0), "Loading the text encoder");
+            let (network, slots) = part.load_from(&folder, what, DTYPE, residency, |weights| {
+                let load =
+                    move |weights: &Weights<'_>| ClipTextModel::load(config.clone(), weights);
+                Ok((Held::load(weights, load)?, weights.slots()))
+            })?;
+            let device = part.device.clone();
+            let words = None;
+            encoders.push(TextEncoder { place, tokenizer, network, slots, width, device, words });
         }
         Ok(TextEncoders { encoders, states })
     }
@@ -123,7 +140,7 @@ pub fn widths(folder: &Path) -> [Option<usize>; 2] {
 impl TextEncoders {
     /// Where LoRAs act.
     pub fn adaptable(&self) -> impl Iterator<Item = (adapters::Part, &adapters::Slots)> {
-        self.encoders.iter().map(|encoder| (ADAPTED[encoder.place], encoder.network.slots()))
+        self.encoders.iter().map(|encoder| (ADAPTED[encoder.place], &encoder.slots))
     }
 
     /// Takes these words of textual inversion in place of those it knew; `spelling` says
@@ -162,7 +179,7 @@ impl TextEncoders {
     /// If a text cannot be read, or there are not as many layers to skip.
     pub fn encode(&self, text: &Text) -> Result<Embedding, EngineError> {
         let texts = [&text.text, &text.second];
-        let readers = self.readers(text.clip_skip);
+        let readers = self.readers(text.clip_skip)?;
         let mut states = Vec::new();
         for (reader, words) in readers.iter().zip(texts) {
             let prompt = text.syntax.parse(words).map_err(EngineError::invalid)?;
@@ -183,12 +200,15 @@ impl TextEncoders {
         Ok(Embedding { hidden, pooled })
     }
 
-    fn readers(&self, clip_skip: Option<usize>) -> Vec<Reader<'_>> {
-        let reader = |encoder| Reader {
-            encoder,
-            states: self.states,
-            clip_skip: clip_skip.unwrap_or(0),
-            kept: RefCell::default(),
+    fn readers(&self, clip_skip: Option<usize>) -> Result<Vec<Reader<'_>>, EngineError> {
+        let reader = |encoder| {
+            Ok(Reader {
+                encoder,
+                network: encoder.network.part().map_err(EngineError::failed)?,
+                states: self.states,
+                clip_skip: clip_skip.unwrap_or(0),
+                kept: RefCell::default(),
+            })
         };
         self.encoders.iter().map(reader).collect()
     }
@@ -200,10 +220,9 @@ impl TextEncoder {
         inversions: &[TextualInversion],
         spelling: Spelling,
     ) -> Result<Option<Words>, EngineError> {
-        let width = self.network.config().hidden_size;
         let (mut words, mut vectors) = (Vec::new(), Vec::new());
         for inversion in inversions {
-            if let Some(rows) = inversion.vectors(self.place, width)? {
+            if let Some(rows) = inversion.vectors(self.place, self.width)? {
                 words.push((inversion.token(), rows.dim(0).map_err(EngineError::failed)?));
                 vectors.push(rows);
             }
@@ -212,8 +231,8 @@ impl TextEncoder {
             return Ok(None);
         }
         let (tokenizer, first) = self.tokenizer.with_words(&words, spelling)?;
-        let vectors = Tensor::cat(&vectors, 0).and_then(|v| v.to_dtype(self.network.dtype()));
-        let vectors = vectors.and_then(|v| v.to_device(self.network.device()));
+        let vectors = Tensor::cat(&vectors, 0).and_then(|v| v.to_dtype(DTYPE));
+        let vectors = vectors.and_then(|v| v.to_device(&self.device));
         Ok(Some(Words { tokenizer, first, vectors: vectors.map_err(EngineError::failed)? }))
     }
 }
@@ -254,6 +273,7 @@ impl Vocabulary {
 /// One encoder, reading rows of one text.
 struct Reader<'a> {
     encoder: &'a TextEncoder,
+    network: Rc<ClipTextModel>,
     states: States,
     clip_skip: usize,
     /// What was read already: weights need some rows several times.
@@ -311,7 +331,7 @@ impl Reader<'_> {
         ids: &[u32],
         seen: Option<&[bool]>,
     ) -> diffusion::Result<(Tensor, Option<Tensor>)> {
-        let network = &self.encoder.network;
+        let network = &self.network;
         let invalid = |why: candle_core::Error| diffusion::Error::Invalid(why.to_string());
         let words = self.encoder.words.as_ref();
         let reading = Reading { seen, added: words.map(|words| (words.first, &words.vectors)) };

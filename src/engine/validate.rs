@@ -42,6 +42,7 @@ impl Request {
         for lora in &self.lora {
             within(&format!("the scale of {}", lora.path.display()), lora.scale, -100.0, 100.0)?;
         }
+        within("memory budget", self.memory_budget.unwrap_or(1.0), 0.1, 65536.0)?;
         within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
         let scores = self.micro_conditions;
         within("aesthetic score", scores.aesthetic_score, -1000.0, 1000.0)?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`weights`] | a component's safetensors: found, checked, converted |
 //! | [`config`] | `config.json`, read strictly |
+//! | [`held`] | parts that need not stay in memory |
 //! | [`layers`] | what the networks are built from |
 //! | [`adapters`] | LoRA: what is added to layers of a loaded network |
 //! | [`unet`] | `UNet2DConditionModel` |
@@ -27,6 +28,7 @@ pub mod clip;
 pub mod config;
 pub mod controlnet;
 mod error;
+pub mod held;
 pub mod inversion;
 pub mod layers;
 pub mod movq;
@@ -43,6 +45,7 @@ pub use clip::{
 };
 pub use controlnet::{ControlNetConfig, ControlNetModel};
 pub use error::{NetworkError, Result};
+pub use held::{Held, Residency};
 pub use inversion::TextualInversion;
 pub use movq::{Movq, MovqConfig};
 pub use prior::{PriorConfig, PriorText, PriorTransformer};

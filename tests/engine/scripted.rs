@@ -57,6 +57,7 @@ impl Backend for Scripted {
             elapsed: Duration::ZERO,
             request: request.clone(),
             recording: Recording::default(),
+            foreseen_bytes: None,
         })
     }
 

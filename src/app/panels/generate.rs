@@ -2,7 +2,7 @@
 
 use egui::{ComboBox, RichText, Ui};
 
-use super::decoding;
+use super::{decoding, memory::Foreseen};
 use crate::{
     app::{
         commands::{Command, CommandQueue},
@@ -27,6 +27,7 @@ pub const WIDTH: f32 = 312.0;
 pub struct GenerateView<'a> {
     pub settings: &'a mut Settings,
     pub overlay: &'a mut Overlay,
+    pub foreseen: &'a mut Foreseen,
     pub models: &'a [ModelChoice],
     pub controlnets: &'a [ControlChoice],
     pub autoencoders: &'a [AutoencoderPlace],
@@ -68,14 +69,17 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| {
             decoding::autoencoder(ui, view.settings, view.autoencoders, commands);
         });
-        if takes_sizes {
-            super::xl::show(ui, view.settings, view.models);
-        }
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);
             super::control::show(ui, view.settings, view.controlnets, takes_sizes, commands);
         });
+        if takes_sizes {
+            super::xl::show(ui, view.settings, view.models);
+        }
+        if diffuses {
+            super::memory::show(ui, view.settings, view.foreseen);
+        }
     });
 }
 

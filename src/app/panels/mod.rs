@@ -6,6 +6,7 @@ pub mod generate;
 pub mod help;
 pub mod lora;
 pub mod mask;
+pub mod memory;
 pub mod notices;
 pub mod prompts;
 pub mod result_bar;

@@ -9,7 +9,7 @@ use crate::{
     diffusion::{Denoiser, DenoiserInput},
     engine::{
         EngineError, Monitor, Request, Task,
-        networks::{Part, Unet},
+        networks::{Networks, Part, Unet},
     },
     networks::{
         AddedConditions, Conditioning, ControlNetConfig, ControlNetModel, Residuals, UNetConfig,
@@ -25,11 +25,12 @@ impl ControlNetworks {
     /// Loads those of a request that are not loaded yet, and lets go of the others.
     ///
     /// # Errors
-    /// When one is not found, cannot be read, or was made for another family of models than `unet`.
+    /// When one is not found, cannot be read, or was made for another family of models. They stay in memory as
+    /// far as the U-Net does.
     pub fn load(
         &mut self,
         request: &Request,
-        unet: &Unet,
+        networks: &Networks,
         latent_pixels: u32,
         (device, dtype): (&Device, DType),
         monitor: &mut dyn Monitor,
@@ -43,11 +44,16 @@ impl ControlNetworks {
         for folder in &wanted {
             if self.get(&folder.path).is_none() {
                 let config = ControlNetConfig::open(&folder.path.join("config.json"))?;
-                check_family(&folder.path, &config, unet.config(), latent_pixels)?;
+                check_family(&folder.path, &config, networks.unet.config(), latent_pixels)?;
                 let mut part = Part { folder: &folder.path, device, monitor: &mut *monitor };
-                let network = part.load("", "Loading the ControlNet", dtype, |weights| {
-                    ControlNetModel::load(config, weights)
-                })?;
+                let residency = &networks.residencies.unet;
+                let network = part.load_from(
+                    &folder.path,
+                    "Loading the ControlNet",
+                    dtype,
+                    residency,
+                    |weights| ControlNetModel::load(config, weights),
+                )?;
                 self.0.push((folder.path.clone(), network));
             }
         }

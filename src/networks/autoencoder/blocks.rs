@@ -158,7 +158,7 @@ impl Encoder {
             if let Some(downsampler) = downsampler {
                 level = level.then(Operation::Shrink(downsampler));
             }
-            x = level.run(&x, room)?;
+            x = level.run(x, room)?;
         }
         let x = self.mid_block.forward(&x)?;
         self.conv_out.forward(&self.conv_norm_out.forward_then(Activation::Silu, &x)?)
@@ -213,7 +213,7 @@ impl Decoder {
                 let norm = Operation::Normalise(&self.conv_norm_out, Activation::Silu);
                 level = level.then(norm).then(Operation::Convolve(&self.conv_out));
             }
-            x = level.run(&x, room)?;
+            x = level.run(x, room)?;
             enlarge = upsampler.as_ref();
         }
         Ok(x)

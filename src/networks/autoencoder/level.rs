@@ -51,25 +51,17 @@ impl<'a> Level<'a> {
     }
 
     /// Runs the level on [B, C, H, W] with about `room` bytes for what lies between input and
-    /// output; `None` is without limit.
-    pub fn run(&self, x: &Tensor, room: Option<usize>) -> Result<Tensor> {
-        match room.and_then(|room| self.rows_within(x, room).transpose()) {
-            None => self.part(x.clone(), None, &[]),
-            Some(rows) => self.in_bands(x, rows?),
-        }
-    }
-
-    /// How many rows (of the larger side of the level) fit into `room`; `None` if all do.
-    fn rows_within(&self, x: &Tensor, room: usize) -> Result<Option<usize>> {
+    /// output; `None` is without limit. Takes the input, so that it can be given up on the way.
+    pub fn run(&self, x: Tensor, room: Option<usize>) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         let (rows, width) = (height * self.enlarges(), width * self.enlarges());
-        let live = live_channels(&self.steps(), channels);
-        let row = batch * live * width * x.dtype().size_in_bytes();
-        if row.saturating_mul(rows) <= room {
-            return Ok(None);
+        let steps = self.steps();
+        let row = batch * live_channels(&steps, channels) * width;
+        let room = room.map(|bytes| bytes / x.dtype().size_in_bytes());
+        match rows_within(&steps, row, rows, room) {
+            None => self.part(x, None, &[]),
+            Some(rows) => self.in_bands(&x, rows),
         }
-        let band = (room / row.max(1)).saturating_sub(2 * self.reach()).max(FEWEST_ROWS);
-        Ok(Some(band.next_multiple_of(2)).filter(|band| *band < rows))
     }
 
     /// What the memory of the level depends on.
@@ -95,21 +87,11 @@ impl<'a> Level<'a> {
         if matches!(self.0.last(), Some(Operation::Shrink(_))) { 2 } else { 1 }
     }
 
-    /// Rows in each direction that a row depends on, apart from the statistics; even.
-    fn reach(&self) -> usize {
-        let rows = self.0.iter().map(|operation| match operation {
-            Operation::Enlarge(_) | Operation::Convolve(_) => 1,
-            Operation::Shrink(_) => 2,
-            Operation::Normalise(..) | Operation::Keep | Operation::Add(_) => 0,
-        });
-        rows.sum::<usize>().next_multiple_of(2)
-    }
-
     fn in_bands(&self, x: &Tensor, rows: usize) -> Result<Tensor> {
         let height = x.dim(2)? * self.enlarges();
         let bands: Vec<Band> = (0..height)
             .step_by(rows)
-            .map(|start| Band::new(start..(start + rows).min(height), self.reach(), height))
+            .map(|start| Band::new(start..(start + rows).min(height), reach(&self.steps()), height))
             .collect();
         let mut moments: Vec<Vec<Moments>> = Vec::new();
         for _ in self.0.iter().filter(|o| matches!(o, Operation::Normalise(..))) {
@@ -217,6 +199,24 @@ pub enum Step {
     Keep,
     Add { shortcut: bool },
     Shrink,
+}
+
+/// Rows in each direction that a row depends on, apart from the statistics; even.
+pub fn reach(steps: &[Step]) -> usize {
+    let rows = steps.iter().map(|step| match step {
+        Step::Enlarge(_) | Step::Convolve(_) => 1,
+        Step::Shrink => 2,
+        Step::Normalise | Step::Keep | Step::Add { .. } => 0,
+    });
+    rows.sum::<usize>().next_multiple_of(2)
+}
+
+/// How many of a level's `rows`, each of which takes `row` numbers, make up a band that fits into
+/// `room` numbers with what it looks at beyond them; `None` if all fit at once.
+pub fn rows_within(steps: &[Step], row: usize, rows: usize, room: Option<usize>) -> Option<usize> {
+    let room = room.filter(|room| row.saturating_mul(rows) > *room)?;
+    let band = (room / row.max(1)).saturating_sub(2 * reach(steps)).max(FEWEST_ROWS);
+    Some(band.next_multiple_of(2)).filter(|band| *band < rows)
 }
 
 /// The most channels that are held at once, counted at the larger size of the level.

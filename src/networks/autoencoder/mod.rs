@@ -3,6 +3,7 @@
 mod blocks;
 mod config;
 mod level;
+pub mod memory;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 

@@ -115,17 +115,12 @@ impl ResnetBlock2D {
     /// `time` is the time embedding [B, time_channels] after the activation, which is the same for
     /// all blocks and so computed once.
     pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let hidden = self.activated(&self.norm1, x)?;
+        let active = self.activated(&self.norm1, x)?;
         let (x, hidden) = match self.resample {
-            Some(resample) => (&resample.forward(x)?, resample.forward(&hidden)?),
-            None => (x, hidden),
+            Some(resample) => (&resample.forward(x)?, resample.forward(&active)?),
+            None => (x, active),
         };
-        let hidden = self.conv1.forward(&hidden)?;
-        let hidden = match (&self.time_emb_proj, time) {
-            (Some(project), Some(time)) => self.timed(&hidden, &project.forward(time)?)?,
-            _ => self.activated(&self.norm2, &hidden)?,
-        };
-        let hidden = self.conv2.forward(&hidden)?;
+        let hidden = self.second(self.conv1.forward(&hidden)?, time)?;
         let sum = match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x)? + hidden,
             None => x + hidden,
@@ -133,14 +128,28 @@ impl ResnetBlock2D {
         if self.config.output_scale == 1.0 { sum } else { sum? / self.config.output_scale }
     }
 
+    /// The second half. What is not needed any more is given up on the way, here and below: at a
+    /// fine level each of these tensors is large.
+    fn second(&self, hidden: Tensor, time: Option<&Tensor>) -> Result<Tensor> {
+        let active = match (&self.time_emb_proj, time) {
+            (Some(project), Some(time)) => self.timed(hidden, &project.forward(time)?)?,
+            _ => self.activated(&self.norm2, &hidden)?,
+        };
+        self.conv2.forward(&active)
+    }
+
     /// The second normalisation and activation, under the influence of `time` [B, C or 2 C].
-    fn timed(&self, hidden: &Tensor, time: &Tensor) -> Result<Tensor> {
+    fn timed(&self, hidden: Tensor, time: &Tensor) -> Result<Tensor> {
         let time = time.unsqueeze(D::Minus1)?.unsqueeze(D::Minus1)?;
         match self.config.time_shift {
-            TimeShift::Default => self.activated(&self.norm2, &hidden.broadcast_add(&time)?),
+            TimeShift::Default => {
+                let shifted = hidden.broadcast_add(&time)?;
+                drop(hidden);
+                self.activated(&self.norm2, &shifted)
+            }
             TimeShift::ScaleShift => {
                 let parts = time.chunk(2, 1)?;
-                let scaled = self.norm2.forward(hidden)?.broadcast_mul(&(&parts[0] + 1.0)?)?;
+                let scaled = self.norm2.forward(&hidden)?.broadcast_mul(&(&parts[0] + 1.0)?)?;
                 self.config.activation.forward(&scaled.broadcast_add(&parts[1])?)
             }
         }

@@ -8,7 +8,7 @@ use super::{
     transformer::{Transformer2DModel, TransformerConfig},
 };
 use crate::networks::{
-    Result as LoadResult, Weights,
+    Held, Result as LoadResult, Weights,
     layers::{Downsample2D, Resample, ResnetBlock2D, ResnetConfig, Upsample2D},
 };
 
@@ -26,28 +26,38 @@ enum Attention {
     Simple(SimpleAttention),
 }
 
-impl Attention {
+/// What such a layer is made from.
+#[derive(Clone, Copy)]
+enum AttentionConfig {
+    Transformer(TransformerConfig),
+    Simple(SimpleAttentionConfig),
+}
+
+impl AttentionConfig {
     /// Of a block of this kind; `depth` is a transformer's.
-    fn load(
-        weights: &Weights<'_>,
-        config: &UNetConfig,
-        level: &Level,
-        kind: BlockKind,
-        depth: usize,
-    ) -> LoadResult<Option<Self>> {
-        Ok(match kind {
+    fn new(config: &UNetConfig, level: &Level, kind: BlockKind, depth: usize) -> Option<Self> {
+        match kind {
             BlockKind::Plain | BlockKind::Resnet => None,
             BlockKind::CrossAttention => {
-                let transformer = transformer_config(config, level, depth);
-                Some(Self::Transformer(Transformer2DModel::load(weights, transformer)?))
+                Some(Self::Transformer(transformer_config(config, level, depth)))
             }
             BlockKind::SimpleCrossAttention => {
-                let simple = simple_config(config, level, level.only_cross_attention);
-                Some(Self::Simple(SimpleAttention::load(weights, simple)?))
+                Some(Self::Simple(simple_config(config, level, level.only_cross_attention)))
             }
-        })
+        }
     }
 
+    fn load(self, weights: &Weights<'_>) -> LoadResult<Attention> {
+        Ok(match self {
+            Self::Transformer(transformer) => {
+                Attention::Transformer(Transformer2DModel::load(weights, transformer)?)
+            }
+            Self::Simple(simple) => Attention::Simple(SimpleAttention::load(weights, simple)?),
+        })
+    }
+}
+
+impl Attention {
     fn forward(&self, x: &Tensor, prompt: &Tensor) -> Result<Tensor> {
         match self {
             Self::Transformer(transformer) => transformer.forward(x, prompt),
@@ -57,7 +67,7 @@ impl Attention {
 }
 
 /// A residual block, and attention where the level has it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Layer {
     resnet: ResnetBlock2D,
     attention: Option<Attention>,
@@ -118,23 +128,36 @@ enum Sampler<S> {
     Resnet(Box<ResnetBlock2D>),
 }
 
-impl<S> Sampler<S> {
-    fn resnet(
+impl<S: 'static> Sampler<S> {
+    /// By `conv`, or by a residual block where there is a `resnet`.
+    fn load(
         weights: &Weights<'_>,
-        config: &UNetConfig,
         channels: usize,
-        resample: Resample,
-    ) -> LoadResult<Self> {
-        let block = ResnetBlock2D::load(weights, resnet_config(config, 1.0), channels, channels)?;
-        Ok(Self::Resnet(Box::new(block.with_resample(resample))))
+        resnet: Option<(ResnetConfig, Resample)>,
+        conv: impl Fn(&Weights<'_>) -> LoadResult<S> + 'static,
+    ) -> LoadResult<Held<Self>> {
+        Held::load(weights, move |weights| {
+            let Some((config, resample)) = resnet else { return conv(weights).map(Self::Conv) };
+            let block = ResnetBlock2D::load(weights, config, channels, channels)?;
+            Ok(Self::Resnet(Box::new(block.with_resample(resample))))
+        })
     }
+}
+
+/// The configuration of a residual block that resamples, where this kind of block does it so.
+fn resampling(
+    config: &UNetConfig,
+    kind: BlockKind,
+    resample: Resample,
+) -> Option<(ResnetConfig, Resample)> {
+    kind.resamples_by_resnet().then(|| (resnet_config(config, 1.0), resample))
 }
 
 /// A block of the path down, of any [`BlockKind`].
 #[derive(Clone, Debug)]
 pub struct DownBlock {
-    layers: Vec<Layer>,
-    downsampler: Option<Sampler<Downsample2D>>,
+    layers: Vec<Held<Layer>>,
+    downsampler: Option<Held<Sampler<Downsample2D>>>,
 }
 
 impl DownBlock {
@@ -146,12 +169,11 @@ impl DownBlock {
             load_layer(weights, config, i, inputs, level, (level.down, level.down_depth))
         };
         let downsample = || {
-            let weights = weights.pp("downsamplers.0");
-            if level.down.resamples_by_resnet() {
-                return Sampler::resnet(&weights, config, level.channels, Resample::Halve);
-            }
-            let padding = config.downsample_padding;
-            Downsample2D::load(&weights, level.channels, padding).map(Sampler::Conv)
+            let (channels, padding) = (level.channels, config.downsample_padding);
+            let resnet = resampling(config, level.down, Resample::Halve);
+            Sampler::load(&weights.pp("downsamplers.0"), channels, resnet, move |weights| {
+                Downsample2D::load(weights, channels, padding)
+            })
         };
         let is_last = index + 1 == config.levels.len();
         Ok(Self {
@@ -168,11 +190,11 @@ impl DownBlock {
         skips: &mut Vec<Tensor>,
     ) -> Result<Tensor> {
         for layer in &self.layers {
-            x = layer.forward(&x, context)?;
+            x = layer.part()?.forward(&x, context)?;
             skips.push(x.clone());
         }
         if let Some(downsampler) = &self.downsampler {
-            x = match downsampler {
+            x = match &*downsampler.part()? {
                 Sampler::Conv(conv) => conv.forward(&x)?,
                 Sampler::Resnet(resnet) => resnet.forward(&x, Some(context.time))?,
             };
@@ -189,12 +211,17 @@ fn load_layer(
     inputs: usize,
     level: &Level,
     (kind, depth): (BlockKind, usize),
-) -> LoadResult<Layer> {
-    let resnet = weights.pp(format!("resnets.{index}"));
-    let attention = weights.pp(format!("attentions.{index}"));
-    Ok(Layer {
-        resnet: ResnetBlock2D::load(&resnet, resnet_config(config, 1.0), inputs, level.channels)?,
-        attention: Attention::load(&attention, config, level, kind, depth)?,
+) -> LoadResult<Held<Layer>> {
+    let (settings, outputs) = (resnet_config(config, 1.0), level.channels);
+    let attention = AttentionConfig::new(config, level, kind, depth);
+    Held::load(weights, move |weights| {
+        let place = weights.pp(format!("attentions.{index}"));
+        let load = |config: AttentionConfig| config.load(&place);
+        let resnet = weights.pp(format!("resnets.{index}"));
+        Ok(Layer {
+            resnet: ResnetBlock2D::load(&resnet, settings, inputs, outputs)?,
+            attention: attention.map(load).transpose()?,
+        })
     })
 }
 
@@ -202,8 +229,8 @@ fn load_layer(
 /// block, then pairs of attention and residual block (one pair, or none).
 #[derive(Clone, Debug)]
 pub struct Middle {
-    first: ResnetBlock2D,
-    pair: Option<(Attention, ResnetBlock2D)>,
+    first: Held<ResnetBlock2D>,
+    pair: Option<(Held<Attention>, Held<ResnetBlock2D>)>,
 }
 
 impl Middle {
@@ -213,11 +240,12 @@ impl Middle {
             return Ok(None);
         };
         let settings = resnet_config(config, config.mid_block_scale_factor);
+        let channels = level.channels;
         let resnet = |i| {
-            let weights = weights.pp(format!("resnets.{i}"));
-            ResnetBlock2D::load(&weights, settings, level.channels, level.channels)
+            Held::load(&weights.pp(format!("resnets.{i}")), move |weights| {
+                ResnetBlock2D::load(weights, settings, channels, channels)
+            })
         };
-        let place = weights.pp("attentions.0");
         let attention = match config.mid_block {
             MidBlock::Plain | MidBlock::None => None,
             MidBlock::CrossAttention => {
@@ -225,22 +253,27 @@ impl Middle {
                     only_cross_attention: false,
                     ..transformer_config(config, level, level.down_depth)
                 };
-                Some(Attention::Transformer(Transformer2DModel::load(&place, transformer)?))
+                Some(AttentionConfig::Transformer(transformer))
             }
             MidBlock::SimpleCrossAttention { only_cross_attention } => {
                 let simple = simple_config(config, level, only_cross_attention);
-                Some(Attention::Simple(SimpleAttention::load(&place, simple)?))
+                Some(AttentionConfig::Simple(simple))
             }
         };
-        let pair = |attention| LoadResult::<_>::Ok((attention, resnet(1)?));
+        let pair = |attention: AttentionConfig| {
+            let attention =
+                Held::load(&weights.pp("attentions.0"), move |weights| attention.load(weights))?;
+            LoadResult::<_>::Ok((attention, resnet(1)?))
+        };
         Ok(Some(Self { first: resnet(0)?, pair: attention.map(pair).transpose()? }))
     }
 
     pub fn forward(&self, x: &Tensor, context: Context<'_>) -> Result<Tensor> {
-        let x = self.first.forward(x, Some(context.time))?;
+        let x = self.first.part()?.forward(x, Some(context.time))?;
         match &self.pair {
             Some((attention, resnet)) => {
-                resnet.forward(&attention.forward(&x, context.prompt)?, Some(context.time))
+                let x = attention.part()?.forward(&x, context.prompt)?;
+                resnet.part()?.forward(&x, Some(context.time))
             }
             None => Ok(x),
         }
@@ -250,8 +283,8 @@ impl Middle {
 /// A block of the path up, of any [`BlockKind`].
 #[derive(Clone, Debug)]
 pub struct UpBlock {
-    layers: Vec<Layer>,
-    upsampler: Option<Sampler<Upsample2D>>,
+    layers: Vec<Held<Layer>>,
+    upsampler: Option<Held<Sampler<Upsample2D>>>,
 }
 
 impl UpBlock {
@@ -268,11 +301,11 @@ impl UpBlock {
             load_layer(weights, config, i, before + skip, level, (level.up, level.up_depth))
         };
         let upsample = || {
-            let weights = weights.pp("upsamplers.0");
-            if level.up.resamples_by_resnet() {
-                return Sampler::resnet(&weights, config, level.channels, Resample::Double);
-            }
-            Upsample2D::load(&weights, level.channels).map(Sampler::Conv)
+            let channels = level.channels;
+            let resnet = resampling(config, level.up, Resample::Double);
+            Sampler::load(&weights.pp("upsamplers.0"), channels, resnet, move |weights| {
+                Upsample2D::load(weights, channels)
+            })
         };
         Ok(Self {
             layers: (0..count).map(layer).collect::<LoadResult<_>>()?,
@@ -291,15 +324,17 @@ impl UpBlock {
     ) -> Result<Tensor> {
         for layer in &self.layers {
             let skip = skips.pop().ok_or_else(|| candle_core::Error::Msg("no skip left".into()))?;
-            x = layer.forward(&Tensor::cat(&[&x, &skip], 1)?, context)?;
+            let joined = Tensor::cat(&[&x, &skip], 1)?;
+            drop((x, skip));
+            x = layer.part()?.forward(&joined, context)?;
         }
-        match &self.upsampler {
-            Some(Sampler::Conv(conv)) => {
+        let Some(upsampler) = &self.upsampler else { return Ok(x) };
+        match &*upsampler.part()? {
+            Sampler::Conv(conv) => {
                 let next = skips.last().filter(|_| exact).map(Tensor::dims4).transpose()?;
                 conv.forward(&x, next.map(|(_, _, height, width)| (height, width)))
             }
-            Some(Sampler::Resnet(resnet)) => resnet.forward(&x, Some(context.time)),
-            None => Ok(x),
+            Sampler::Resnet(resnet) => resnet.forward(&x, Some(context.time)),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod added;
 mod blocks;
 mod config;
+pub mod memory;
 mod original;
 mod residuals;
 mod simple_attention;

@@ -77,13 +77,12 @@ impl Transformer2DModel {
     /// `context` is the encoded prompt [B, T, context].
     pub fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
-        let hidden = self.norm.forward(x)?;
         let mut hidden = match &self.proj_in {
-            Projection::Conv(project) => tokens(&project.forward(&hidden)?)?,
-            Projection::Linear(project) => project.forward(&tokens(&hidden)?)?,
+            Projection::Conv(project) => tokens(&project.forward(&self.norm.forward(x)?)?)?,
+            Projection::Linear(project) => project.forward(&tokens(&self.norm.forward(x)?)?)?,
         };
         for block in &self.blocks {
-            hidden = block.forward(&hidden, context)?;
+            hidden = block.forward(hidden, context)?;
         }
         let picture = |tokens: &Tensor| {
             tokens.transpose(1, 2)?.contiguous()?.reshape((batch, (), height, width))
@@ -131,14 +130,23 @@ impl BasicTransformerBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let normal = self.norm1.forward(x)?;
-        let seen = if self.only_cross_attention { context } else { &normal };
-        let x = (self.attn1.forward(&normal, seen)? + x)?;
-        let x = (self.attn2.forward(&self.norm2.forward(&x)?, context)? + x)?;
+    /// Takes `x`, so that it is given up as soon as it is added to.
+    fn forward(&self, x: Tensor, context: &Tensor) -> Result<Tensor> {
+        let attended = {
+            let normal = self.norm1.forward(&x)?;
+            let seen = if self.only_cross_attention { context } else { &normal };
+            self.attn1.forward(&normal, seen)?
+        };
+        let x = add(attended, x)?;
+        let x = add(self.attn2.forward(&self.norm2.forward(&x)?, context)?, x)?;
         let fed = geglu(&self.feed_in.forward(&self.norm3.forward(&x)?)?)?;
         self.feed_out.forward(&fed)? + x
     }
+}
+
+/// The sum; both are gone afterwards.
+fn add(a: Tensor, b: Tensor) -> Result<Tensor> {
+    a + b
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ pub(super) mod convert;
 mod files;
 mod store;
 
-use std::{ops::ControlFlow, path::Path, rc::Rc};
+use std::{cell::RefCell, ops::ControlFlow, path::Path, rc::Rc};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
@@ -13,7 +13,7 @@ use self::store::Store;
 pub use self::store::checked;
 pub(super) use self::store::without_trailing_ones;
 use super::{
-    NetworkError, Result,
+    NetworkError, Residency, Result,
     adapters::{Slot, Slots},
 };
 
@@ -29,12 +29,11 @@ pub struct BytesRead {
 /// # Errors
 /// If there is nothing to read, or something damaged.
 pub fn same(one: &Path, other: &Path) -> Result<bool> {
-    let open = |folder| {
-        let ignored = Box::new(|_| ControlFlow::Continue(()));
-        Store::open(files::find(folder, DType::F32)?, ignored)
-    };
+    let open = |folder| Store::open(files::find(folder, DType::F32)?);
     open(one)?.holds_the_same(&open(other)?)
 }
+
+type Progress<'a> = Box<dyn FnMut(BytesRead) -> ControlFlow<()> + 'a>;
 
 /// A place among named tensors: `weights.pp("down_blocks.0").get((320,), "bias")`.
 ///
@@ -42,7 +41,9 @@ pub fn same(one: &Path, other: &Path) -> Result<bool> {
 /// is not finite is an error that names the file and the key.
 #[derive(Clone)]
 pub struct Weights<'a> {
-    store: Rc<Store<'a>>,
+    store: Rc<Store>,
+    progress: Option<Rc<RefCell<Progress<'a>>>>,
+    residency: Residency,
     prefix: String,
     dtype: DType,
     device: Device,
@@ -68,13 +69,63 @@ impl<'a> Weights<'a> {
         if device.is_cpu() && !matches!(dtype, DType::F32 | DType::F16) {
             return Err(NetworkError::DeviceDtype(dtype));
         }
-        let store = Store::open(files::find(folder, dtype)?, Box::new(progress))?;
-        Ok(Self { store: Rc::new(store), prefix: String::new(), dtype, device: device.clone() })
+        let store = Rc::new(Store::open(files::find(folder, dtype)?)?);
+        let progress: Progress<'a> = Box::new(progress);
+        Ok(Self {
+            store,
+            progress: Some(Rc::new(RefCell::new(progress))),
+            residency: Residency::default(),
+            prefix: String::new(),
+            dtype,
+            device: device.clone(),
+        })
+    }
+
+    /// The same weights for a network that keeps its parts in memory as `residency` says.
+    pub fn within(self, residency: &Residency) -> Self {
+        Self { residency: residency.clone(), ..self }
+    }
+
+    /// How much of the network stays in memory.
+    pub fn residency(&self) -> &Residency {
+        &self.residency
+    }
+
+    /// The same place for later, when nobody watches the progress.
+    pub(super) fn unwatched(&self) -> Weights<'static> {
+        Weights {
+            store: Rc::clone(&self.store),
+            progress: None,
+            residency: self.residency.clone(),
+            prefix: self.prefix.clone(),
+            dtype: self.dtype,
+            device: self.device.clone(),
+        }
+    }
+
+    /// Bytes in memory of all tensors that were loaded from these files so far.
+    pub(super) fn bytes_loaded(&self) -> u64 {
+        self.store.loaded()
+    }
+
+    /// Gives back the memory that mapped files take.
+    pub(super) fn unmap(&self) {
+        self.store.unmap();
+    }
+
+    /// Bytes that the component in `folder` takes once it is loaded in `dtype`, from the headers
+    /// of its files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn bytes(folder: &Path, dtype: DType) -> Result<u64> {
+        let store = Store::open(files::find(folder, dtype)?)?;
+        Ok(store.numbers()? * dtype.size_in_bytes() as u64)
     }
 
     /// Names and shapes of all weights that are stored, in no particular order.
     pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
-        self.store.shapes()
+        self.store.shapes().into_iter()
     }
 
     /// The place `name` under this one.
@@ -88,14 +139,18 @@ impl<'a> Weights<'a> {
 
     /// The tensor `name` here. A 1x1 convolution may stand for a linear layer, and the reverse.
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
-        self.store.load(&self.key(name), &shape.into(), self.dtype, &self.device)
+        let tensor = self.store.load(&self.key(name), &shape.into(), self.dtype, &self.device)?;
+        match &self.progress {
+            Some(progress) if (progress.borrow_mut())(self.store.read()).is_break() => {
+                Err(NetworkError::Cancelled)
+            }
+            _ => Ok(tensor),
+        }
     }
 
     /// A slot for the layer here, whose weight has this shape.
     pub fn slot(&self, shape: &[usize]) -> Slot {
-        let slot = Slot::new(shape, self.dtype, &self.device);
-        self.store.keep_slot(&self.prefix, slot.clone());
-        slot
+        self.store.slot(&self.prefix, || Slot::new(shape, self.dtype, &self.device))
     }
 
     /// The slots of all layers that were loaded from here.

@@ -1,9 +1,8 @@
 //! The mapped files of one component, and the way from a key to a tensor.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::HashMap,
-    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -19,22 +18,26 @@ use crate::{
     },
 };
 
-type Progress<'a> = Box<dyn FnMut(BytesRead) -> ControlFlow<()> + 'a>;
+/// Bytes read from mapped files after which they are mapped anew, which gives their pages back.
+const MAPPED: u64 = 32 << 20;
 
-pub struct Store<'a> {
-    files: Vec<(PathBuf, MmapedSafetensors)>,
+pub struct Store {
+    files: Vec<(PathBuf, RefCell<MmapedSafetensors>)>,
     /// Which file holds a key, and as what.
     routes: HashMap<String, (usize, Stored)>,
     total: u64,
     done: Cell<u64>,
-    progress: RefCell<Progress<'a>>,
+    /// Bytes in memory of what was loaded so far.
+    loaded: Cell<u64>,
+    /// Bytes read since the files were mapped.
+    touched: Cell<u64>,
     /// Of the layers made so far, by their paths.
     slots: RefCell<Vec<(String, Slot)>>,
 }
 
-impl<'a> Store<'a> {
+impl Store {
     /// Maps the files and checks their headers: whole, and no tensor outside its file.
-    pub fn open(found: Vec<Found>, progress: Progress<'a>) -> Result<Self> {
+    pub fn open(found: Vec<Found>) -> Result<Self> {
         let mut files = Vec::with_capacity(found.len());
         let mut routes = HashMap::new();
         let mut total = 0;
@@ -53,14 +56,56 @@ impl<'a> Store<'a> {
                 total += (part(&view, stored.view)?.data().len()) as u64;
                 routes.insert(name, (files.len(), stored));
             }
-            files.push((path, file));
+            files.push((path, RefCell::new(file)));
         }
-        let (done, progress, slots) = (Cell::new(0), RefCell::new(progress), RefCell::default());
-        Ok(Self { files, routes, total, done, progress, slots })
+        let zero = || Cell::new(0);
+        let (done, loaded, touched) = (zero(), zero(), zero());
+        Ok(Self { files, routes, total, done, loaded, touched, slots: RefCell::default() })
     }
 
-    pub fn keep_slot(&self, path: &str, slot: Slot) {
-        self.slots.borrow_mut().push((path.to_owned(), slot));
+    /// Bytes in memory of what was loaded so far.
+    pub fn loaded(&self) -> u64 {
+        self.loaded.get()
+    }
+
+    /// Numbers in all tensors of numbers.
+    pub fn numbers(&self) -> Result<u64> {
+        let mut numbers = 0;
+        for (file, stored) in self.routes.values() {
+            let file = self.files[*file].1.borrow();
+            let view = part(&file.get(&stored.key)?, stored.view)?;
+            if convert::is_float(view.dtype()) {
+                numbers += view.shape().iter().product::<usize>() as u64;
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// How far the reading has come.
+    pub fn read(&self) -> BytesRead {
+        BytesRead { done: self.done.get(), total: self.total }
+    }
+
+    /// Maps the files anew. Pages of a mapped file that were read count as this program's memory
+    /// until then. A file that is gone stays mapped.
+    pub fn unmap(&self) {
+        self.touched.set(0);
+        for (path, file) in &self.files {
+            if let Ok(again) = map(path) {
+                *file.borrow_mut() = again;
+            }
+        }
+    }
+
+    /// The slot of the layer at a path, which stays the same when the layer is loaded again.
+    pub fn slot(&self, path: &str, make: impl FnOnce() -> Slot) -> Slot {
+        let mut slots = self.slots.borrow_mut();
+        if let Some((_, slot)) = slots.iter().find(|(known, _)| known == path) {
+            return slot.clone();
+        }
+        let slot = make();
+        slots.push((path.to_owned(), slot.clone()));
+        slot
     }
 
     /// The slots under a path, by the rest of theirs.
@@ -75,10 +120,14 @@ impl<'a> Store<'a> {
     }
 
     /// Names and shapes of what can be weights.
-    pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
-        let views = self.files.iter().flat_map(|(_, file)| file.tensors());
-        let weights = views.filter(|(_, view)| convert::is_float(view.dtype()));
-        weights.map(|(name, view)| (name, view.shape().to_vec()))
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let of_file = |file: &RefCell<MmapedSafetensors>| -> Vec<_> {
+            let file = file.borrow();
+            let weights = file.tensors().into_iter();
+            let weights = weights.filter(|(_, view)| convert::is_float(view.dtype()));
+            weights.map(|(name, view)| (name, view.shape().to_vec())).collect()
+        };
+        self.files.iter().flat_map(|(_, file)| of_file(file)).collect()
     }
 
     /// The file, and what in it `key` is.
@@ -96,6 +145,7 @@ impl<'a> Store<'a> {
             return Err(NetworkError::MissingTensor { file, key: key.to_owned() });
         };
         let (path, file) = &self.files[*index];
+        let file = file.borrow();
         let view = part(&file.get(key)?, *which)?;
         let found = match which {
             View::Transposed => view.shape().iter().rev().copied().collect(),
@@ -110,7 +160,9 @@ impl<'a> Store<'a> {
             View::Transposed => tensor.t()?.contiguous()?,
             View::Whole | View::Third(_) => tensor,
         };
-        self.advance(view.data().len() as u64)?;
+        let bytes = view.data().len() as u64;
+        drop(file);
+        self.count(bytes, (tensor.elem_count() * dtype.size_in_bytes()) as u64);
         Ok(tensor.reshape(shape)?)
     }
 
@@ -121,7 +173,9 @@ impl<'a> Store<'a> {
         }
         for (name, here) in &self.routes {
             let Some(there) = other.find(name) else { return Ok(false) };
-            let (ours, theirs) = (self.view(here)?, other.view(there)?);
+            let (our_file, their_file) = (self.file(here), other.file(there));
+            let ours = part(&our_file.get(&here.1.key)?, here.1.view)?;
+            let theirs = part(&their_file.get(&there.1.key)?, there.1.view)?;
             let alike = ours.dtype() == theirs.dtype() && here.1.view == there.1.view;
             if !alike || ours.shape() != theirs.shape() || ours.data() != theirs.data() {
                 return Ok(false);
@@ -130,16 +184,16 @@ impl<'a> Store<'a> {
         Ok(true)
     }
 
-    fn view(&self, (file, stored): &(usize, Stored)) -> Result<TensorView<'_>> {
-        part(&self.files[*file].1.get(&stored.key)?, stored.view)
+    fn file(&self, (file, _): &(usize, Stored)) -> Ref<'_, MmapedSafetensors> {
+        self.files[*file].1.borrow()
     }
 
-    fn advance(&self, bytes: u64) -> Result<()> {
-        let done = (self.done.get() + bytes).min(self.total);
-        self.done.set(done);
-        match (self.progress.borrow_mut())(BytesRead { done, total: self.total }) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(NetworkError::Cancelled),
+    fn count(&self, read: u64, loaded: u64) {
+        self.done.set((self.done.get() + read).min(self.total));
+        self.loaded.set(self.loaded.get() + loaded);
+        self.touched.set(self.touched.get() + read);
+        if self.touched.get() > MAPPED {
+            self.unmap();
         }
     }
 }

@@ -1,0 +1,81 @@
+//! How much memory a run will take, and how much it may.
+
+use egui::{CollapsingHeader, RichText, Ui};
+
+use crate::{
+    app::{
+        settings::Settings,
+        theme,
+        widgets::{self, Scale},
+    },
+    catalog,
+    engine::{
+        Request,
+        memory::{foresee, in_words, machine_bytes},
+    },
+    geometry::Extent,
+};
+
+/// The largest budget that can be set where the machine does not say what it has, in GiB.
+const MOST: f64 = 64.0;
+
+/// What was foreseen last, and for which settings: reading the headers of a model's files takes a
+/// moment, so it is not done in every frame.
+#[derive(Default)]
+pub struct Foreseen {
+    request: Option<Request>,
+    /// Short, and as a sentence.
+    texts: (String, String),
+}
+
+impl Foreseen {
+    /// In words, for the size that the model paints best at.
+    fn text(&mut self, settings: &Settings) -> (&str, &str) {
+        // Of these the memory does not depend; they change all the time.
+        let request = Request {
+            prompt: String::new(),
+            negative_prompt: None,
+            prompt_2: None,
+            negative_prompt_2: None,
+            seed: None,
+            mask_blur: 0.0,
+            ..settings.request()
+        };
+        if self.request.as_ref() != Some(&request) {
+            self.texts = words(&request);
+            self.request = Some(request);
+        }
+        (&self.texts.0, &self.texts.1)
+    }
+}
+
+fn words(request: &Request) -> (String, String) {
+    let Ok(catalog::Model::Diffusion(folder)) = catalog::find(&request.model) else {
+        return Default::default();
+    };
+    let side = folder.native_size;
+    match foresee(&folder, request, Extent::new(side, side)) {
+        Ok(bytes) => {
+            let bytes = in_words(bytes);
+            (format!("Memory: {bytes}"), format!("A run at {side} px takes about {bytes}."))
+        }
+        Err(error) => ("Memory".into(), error.to_string()),
+    }
+}
+
+pub fn show(ui: &mut Ui, settings: &mut Settings, foreseen: &mut Foreseen) {
+    let (title, text) = foreseen.text(settings);
+    let text = RichText::new(text).small().color(theme::TEXT_QUIET);
+    CollapsingHeader::new(title).id_salt("memory").show(ui, |ui| {
+        ui.add(egui::Label::new(text).wrap());
+        let most = machine_bytes().map_or(MOST, |(all, _)| all as f64 / f64::from(1 << 30));
+        widgets::slider(
+            ui,
+            "Budget",
+            "GiB that a run may take; 0 is without limit. Below what the model takes, runs get slower \
+             and give the same picture.",
+            &mut settings.memory_budget,
+            Scale::new(0.0..=most.ceil(), 1, 0.5),
+        );
+    });
+}

@@ -55,6 +55,8 @@ pub struct ModelFolder {
     pub zero_negative: bool,
     /// What the network predicts: `epsilon`, `v_prediction` or `sample`.
     pub prediction_type: String,
+    /// Whether its own pipelines are those of latent consistency models.
+    pub latent_consistency: bool,
     /// How it was distilled, where it was.
     pub few_steps: Option<FewSteps>,
     pub recommended: Recommended,
@@ -253,9 +255,15 @@ fn describe(
         wants_aesthetic_scores,
         zero_negative: takes_sizes && said("force_zeros_for_empty_prompt", true),
         prediction_type: prediction_type(path, &scheduler)?,
+        latent_consistency: class(index).starts_with("LatentConsistencyModel"),
         few_steps,
         recommended,
     })
+}
+
+/// The pipeline that a model was published for.
+fn class(index: &Map<String, Value>) -> &str {
+    index.get("_class_name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The scheduler's configuration; an unreadable one is for the run to complain about, which needs
@@ -299,7 +307,7 @@ pub(super) fn folder_name(path: &Path) -> String {
 }
 
 fn refuse_pipeline(path: &Path, index: &Map<String, Value>) -> Result<(), CatalogError> {
-    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
+    let class = class(index);
     let refusal = |what: String| {
         Err(CatalogError::NotYet { path: path.to_path_buf(), what, instead: NAME_A_FOLDER })
     };

@@ -27,8 +27,9 @@ pub struct Run {
 /// The reference's own defaults, for exact runs.
 const EXACT_STEPS: usize = 50;
 const EXACT_GUIDANCE: f64 = 7.5;
-/// Of Stable Diffusion XL, but for its inpainting.
-const XL_EXACT_GUIDANCE: f64 = 5.0;
+/// The same of Stable Diffusion XL, and of latent consistency models, but for inpainting.
+const XL_EXACT: (usize, f64) = (EXACT_STEPS, 5.0);
+const LCM_EXACT: (usize, f64) = (4, 8.5);
 
 pub fn fill(arguments: Fill) -> Result<Run, Failure> {
     let mut request = base(&arguments.common, Task::Fill)?;
@@ -101,10 +102,14 @@ fn default_model(request: &Request, has_prompt: bool) -> &'static str {
 fn recommend(request: &mut Request) -> Result<(), Failure> {
     let model = catalog::find(&request.model).map_err(Failure::bad)?;
     if request.exact {
-        let xl = matches!(&model, catalog::Model::Diffusion(folder) if folder.takes_sizes);
-        let lower = xl && request.task != Task::Fill;
-        request.num_inference_steps = EXACT_STEPS;
-        request.guidance_scale = if lower { XL_EXACT_GUIDANCE } else { EXACT_GUIDANCE };
+        let (steps, guidance) = match &model {
+            // Their inpainting is that of other models.
+            _ if request.task == Task::Fill => (EXACT_STEPS, EXACT_GUIDANCE),
+            catalog::Model::Diffusion(folder) if folder.latent_consistency => LCM_EXACT,
+            catalog::Model::Diffusion(folder) if folder.takes_sizes => XL_EXACT,
+            _ => (EXACT_STEPS, EXACT_GUIDANCE),
+        };
+        (request.num_inference_steps, request.guidance_scale) = (steps, guidance);
     } else if let catalog::Model::Diffusion(folder) = model {
         set(&mut request.num_inference_steps, folder.recommended.steps);
         set(&mut request.guidance_scale, folder.recommended.guidance_scale);

@@ -61,6 +61,9 @@ pub struct Sampling {
     pub num_inference_steps: usize,
     /// How much of the schedule runs, 0 to 1; text-to-image always runs all of it.
     pub strength: f64,
+    /// Whether all steps run, laid out from where the strength begins, instead of the last of them.
+    /// For image-to-image.
+    pub steps_within_strength: bool,
     /// 1 or less runs without guidance.
     pub guidance_scale: f64,
     /// Phi, 0 to 1.
@@ -81,6 +84,7 @@ impl Default for Sampling {
         Self {
             num_inference_steps: 50,
             strength: 1.0,
+            steps_within_strength: false,
             guidance_scale: 7.5,
             guidance_rescale: 0.0,
             eta: 0.0,
@@ -172,8 +176,13 @@ impl Run<'_> {
     pub(super) fn timesteps(&mut self, sampling: &Sampling, partial: bool) -> Result<Vec<f64>> {
         check(sampling)?;
         self.heed(ControlFlow::Continue(()))?;
-        self.scheduler.set_timesteps(sampling.num_inference_steps)?;
-        let begin = if partial { self.begin(sampling)? } else { 0 };
+        let within = partial && sampling.steps_within_strength;
+        if within {
+            self.scheduler.set_timesteps_within(sampling.num_inference_steps, sampling.strength)?;
+        } else {
+            self.scheduler.set_timesteps(sampling.num_inference_steps)?;
+        }
+        let begin = if partial && !within { self.begin(sampling)? } else { 0 };
         if partial {
             self.scheduler.set_begin_index(begin);
         }

@@ -4,7 +4,7 @@ use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
     content_aware, job, memory,
     models::scheduler,
-    pass::{Pass, diffusion_model, passes},
+    pass::{Pass, diffusion_model, passes, steps_within_strength},
     plan::{ModelFacts, plan},
     residents::Residents,
     select::Selector,
@@ -111,7 +111,7 @@ fn check_pass(Pass { request: pass, folder, .. }: &Pass) -> Result<(), EngineErr
     for control in &pass.controlnets {
         catalog::find_controlnet(&control.model).map_err(EngineError::invalid)?;
     }
-    scheduler(folder, pass)?;
+    let mut scheduler = scheduler(folder, pass)?;
     for lora in &pass.lora {
         catalog::LORAS.find(&lora.path).map_err(EngineError::invalid)?;
     }
@@ -119,7 +119,9 @@ fn check_pass(Pass { request: pass, folder, .. }: &Pass) -> Result<(), EngineErr
         catalog::EMBEDDINGS.find(&embedding.path).map_err(EngineError::invalid)?;
     }
     autoencoder::Found::chosen(folder, pass.vae.as_deref())?;
-    if pass.task != Task::Generate && pass.denoising_start.is_none() {
+    if steps_within_strength(folder, pass) {
+        scheduler.set_timesteps_within(pass.num_inference_steps, pass.strength())?;
+    } else if pass.task != Task::Generate && pass.denoising_start.is_none() {
         skipped_steps(pass.num_inference_steps, pass.strength())?;
     }
     Ok(())

@@ -56,6 +56,12 @@ fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {
     }
 }
 
+/// Whether all steps run however low the strength, as in `LatentConsistencyModelImg2ImgPipeline`.
+pub fn steps_within_strength(folder: &ModelFolder, request: &Request) -> bool {
+    let is_plain = request.denoising_start.is_none() && request.controlnets.is_empty();
+    folder.latent_consistency && request.task == Task::Transform && is_plain
+}
+
 /// The model that a later pass names.
 pub fn diffusion_model(name: &str) -> Result<ModelFolder, EngineError> {
     match catalog::find(name).map_err(EngineError::invalid)? {

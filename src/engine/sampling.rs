@@ -7,6 +7,7 @@ use super::{
     conditions::prompt,
     control::ControlPicture,
     models::{Model, timestep_at},
+    pass::steps_within_strength,
     plan::Plan,
     tensors::{mask_tensor, picture_tensor},
     watcher::Watcher,
@@ -161,6 +162,7 @@ fn sampling(model: &Model, request: &Request) -> Result<Sampling, EngineError> {
     Ok(Sampling {
         num_inference_steps: request.num_inference_steps,
         strength: request.strength(),
+        steps_within_strength: steps_within_strength(model.folder(), request),
         guidance_scale: request.guidance_scale,
         guidance_rescale: request.guidance_rescale,
         eta: request.eta,

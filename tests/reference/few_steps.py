@@ -6,6 +6,8 @@ They lie beside the cases of make_fixtures.py, in an index of their own, few-ste
 """
 
 import json
+import shutil
+from pathlib import Path
 
 import torch
 
@@ -24,6 +26,8 @@ LCM_MODEL = models.Spec(
     scheduler=("LCMScheduler", models.SD_SCHEDULER | dict(original_inference_steps=50, clip_sample=False)),
     merges=120,
 )
+# The same, published for the pipelines of latent consistency models.
+OWN_PIPELINE = "few-lcm-own"
 TRAILING = {"timestep_spacing": "trailing"}
 SMALL = {"width": 32, "height": 32}
 
@@ -49,6 +53,13 @@ CASES = {
         seed=34,
         scheduler_option={"original_inference_steps": 100, "timestep_scaling": 5.0},
         **SMALL,
+    ),
+    "few-lcm-own-text": cases.generate(OWN_PIPELINE, num_inference_steps=3, guidance_scale=6.0, seed=37, **SMALL),
+    "few-lcm-own-transform": cases.transform(
+        OWN_PIPELINE, num_inference_steps=4, guidance_scale=8.0, strength=0.6, seed=38
+    ),
+    "few-lcm-own-fill": cases.fill(
+        OWN_PIPELINE, num_inference_steps=4, guidance_scale=8.0, strength=0.6, seed=39, **SMALL
     ),
     "few-lcm-transform": cases.transform("few-lcm", num_inference_steps=4, guidance_scale=8.0, seed=35),
     "few-lcm-fill": cases.fill(
@@ -91,9 +102,20 @@ CASES = {
 }
 
 
+def name_own_pipeline(model: Path, folder: Path) -> None:
+    """A folder of links to the model's parts that names another pipeline."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for part in sorted(path for path in model.iterdir() if path.is_dir()):
+        (folder / part.name).symlink_to(Path("..") / model.name / part.name)
+    index = json.loads((model / "model_index.json").read_text()) | {"_class_name": "LatentConsistencyModelPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
 def main() -> None:
     torch.set_num_threads(1)
-    models.build(LCM_MODEL, FIXTURES / "models" / LCM_MODEL.name)
+    model = models.build(LCM_MODEL, FIXTURES / "models" / LCM_MODEL.name)
+    name_own_pipeline(model, FIXTURES / "models" / OWN_PIPELINE)
     rows = [write_case(name, settings) for name, settings in CASES.items()]
     table = {"provenance": provenance("few_steps.py"), "cases": rows}
     (FIXTURES / "few-steps.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")

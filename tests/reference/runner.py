@@ -4,6 +4,7 @@ What an option means here is what it must mean in `overpaint ... --exact`:
 * pictures and masks are opened as `diffusers.utils.load_image` opens them (RGB);
 * `scheduler` and `scheduler-option` do `pipe.scheduler = X.from_config(pipe.scheduler.config, **options)` after the
   pipeline was made, so the pipeline's own corrections of old scheduler files have been applied;
+* a model that names a pipeline of latent consistency models runs in these, but for inpainting;
 * `lora` is a list of (file, scale): `pipe.load_lora_weights` each, then `pipe.set_adapters`;
 * `embedding` is a list of (file, word or None): `pipe.load_textual_inversion` each; for `prompt-syntax` and
   `long-prompts` see `weighting.py`;
@@ -48,6 +49,10 @@ XL_PIPELINES = {
     "fill": diffusers.StableDiffusionXLInpaintPipeline,
     "generate": diffusers.StableDiffusionXLPipeline,
     "transform": diffusers.StableDiffusionXLImg2ImgPipeline,
+}
+LCM_PIPELINES = {
+    "generate": diffusers.LatentConsistencyModelPipeline,
+    "transform": diffusers.LatentConsistencyModelImg2ImgPipeline,
 }
 CALL_OPTIONS = [
     "prompt",
@@ -198,7 +203,9 @@ def make_pipeline(folder: Path, settings: dict, inputs: Path):
             parts.pop("requires_aesthetics_score", None)
         pipe = XL_PIPELINES[command](**parts, add_watermarker=False)
     else:
-        pipe = PIPELINES[command](**parts)
+        index = json.loads((folder / "model_index.json").read_text())
+        own = LCM_PIPELINES if index["_class_name"].startswith("LatentConsistencyModel") else {}
+        pipe = own.get(command, PIPELINES[command])(**parts)
     pipe.set_progress_bar_config(disable=True)
     options = settings.get("scheduler-option", {})
     if "scheduler" in settings or options:

@@ -41,7 +41,7 @@ pub use registry::{ALL, SchedulerInfo, build, find};
 pub use unclip::UnClip;
 pub use unscaled::Unscaled;
 
-use super::{NoiseSource, Result};
+use super::{Error, NoiseSource, Result};
 
 /// What one step gives.
 pub struct StepOutput {
@@ -100,6 +100,18 @@ pub trait Scheduler: Send {
 
     /// Lays out the timesteps for `num_inference_steps` (1 or more) and forgets any past run.
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
+
+    /// Lays out all of `num_inference_steps` timesteps from where `strength` (0 to 1) begins, for
+    /// the pipelines of latent consistency models.
+    ///
+    /// # Errors
+    /// Where the class cannot, or `strength` leaves fewer timesteps.
+    fn set_timesteps_within(&mut self, _num_inference_steps: usize, _strength: f64) -> Result<()> {
+        Err(Error::Invalid(format!(
+            "{} cannot lay out steps within a strength, as this model's pipeline does; take lcm or tcd",
+            self.class_name()
+        )))
+    }
 
     /// The schedule that [`Self::set_timesteps`] laid out.
     fn track(&self) -> &dyn Track;

@@ -64,18 +64,26 @@ pub(super) fn read_original_steps(reader: &mut Reader<'_>, total: usize) -> Resu
     Ok(original)
 }
 
-/// `count` of the `original` timesteps that a model was distilled with, about evenly spaced.
-pub(super) fn distilled(total: usize, original: usize, count: usize) -> Result<Vec<f64>> {
-    if count == 0 || count > original {
+/// `count` of the `original` timesteps that a model was distilled with, about evenly spaced, from
+/// `strength` (0 to 1) of them down.
+pub(super) fn distilled(
+    total: usize,
+    original: usize,
+    count: usize,
+    strength: f64,
+) -> Result<Vec<f64>> {
+    let left = (original as f64 * strength) as usize;
+    if count == 0 || count > left {
         let text = format!(
-            "{count} steps are asked for; this scheduler takes 1 to {original} (original_inference_steps)"
+            "{count} steps are asked for; this scheduler takes 1 to {left} at strength {strength} \
+             ({original} original_inference_steps)"
         );
         return Err(Error::Invalid(text));
     }
     let stride = total / original;
     let at = |i: usize| {
-        let skipped = (i as f64 * (original as f64 / count as f64)).floor() as usize;
-        ((original - skipped) * stride - 1) as f64
+        let skipped = (i as f64 * (left as f64 / count as f64)).floor() as usize;
+        ((left - skipped) * stride - 1) as f64
     };
     Ok((0..count).map(at).collect())
 }

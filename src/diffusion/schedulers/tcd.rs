@@ -49,8 +49,12 @@ impl Scheduler for Tcd {
     }
 
     fn set_timesteps(&mut self, steps: usize) -> Result<()> {
-        let timesteps = distilled(self.track.len(), self.original_inference_steps, steps)?;
-        self.track.lay_out(timesteps)
+        self.set_timesteps_within(steps, 1.0)
+    }
+
+    fn set_timesteps_within(&mut self, steps: usize, strength: f64) -> Result<()> {
+        let original = self.original_inference_steps;
+        self.track.lay_out(distilled(self.track.len(), original, steps, strength)?)
     }
 
     fn track(&self) -> &dyn Track {

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::catalog::Recommended;
+
 /// Which tool the pointer drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -67,6 +69,8 @@ pub enum Command {
     AddEmbeddingFolder(PathBuf),
     FindEmbeddings,
     UseLora(PathBuf),
+    /// The settings that a LoRA for few steps wants.
+    UseFewSteps(Recommended),
     ChooseAutoencoderFolder,
     ChooseAutoencoderFile,
     /// A folder or a file.

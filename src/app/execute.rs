@@ -51,6 +51,7 @@ impl App {
             Command::AddEmbeddingFolder(folder) => self.add_embedding_folder(&folder),
             Command::FindEmbeddings => self.find_embeddings(),
             Command::UseLora(path) => self.use_lora(path),
+            Command::UseFewSteps(wanted) => self.use_few_steps(wanted),
             Command::ChooseAutoencoderFolder => self.ask_for(Purpose::AutoencoderFolder),
             Command::ChooseAutoencoderFile => self.ask_for(Purpose::AutoencoderFile),
             Command::UseAutoencoder(path) => self.use_autoencoder(path),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{App, jobs::Ending, settings::Settings};
 use crate::{
-    catalog::AutoencoderPlace,
+    catalog::{AutoencoderPlace, Recommended},
     document::Patch,
     engine::{Outcome, Request, Task, metadata},
     geometry::Extent,
@@ -160,6 +160,15 @@ impl App {
         }
     }
 
+    /// Takes the settings that a LoRA for few steps wants.
+    pub(super) fn use_few_steps(&mut self, wanted: Recommended) {
+        let settings = &mut self.settings;
+        settings.steps = wanted.steps.map_or(settings.steps, |steps| steps as f64);
+        settings.guidance = wanted.guidance_scale.unwrap_or(settings.guidance);
+        settings.eta = wanted.eta.unwrap_or(settings.eta);
+        settings.scheduler = wanted.scheduler.map(str::to_owned);
+    }
+
     /// Takes an autoencoder in place of the models' own; one that is not in the list joins it.
     pub(super) fn use_autoencoder(&mut self, path: PathBuf) {
         if !self.autoencoders.iter().any(|place| place.path == path) {
@@ -177,12 +186,18 @@ impl App {
                 Err(why) => return self.complain(why),
             }
         }
+        let recommended_by =
+            |id: &str| self.models.iter().find(|m| m.id == id).map(|m| m.recommended);
+        let before = recommended_by(&self.settings.model);
         if let Some(choice) = self.models.iter().find(|m| m.id == id) {
             let defaults = Settings::default();
             let recommended = choice.recommended;
             self.settings.steps = recommended.steps.map_or(defaults.steps, |steps| steps as f64);
             self.settings.guidance = recommended.guidance_scale.unwrap_or(defaults.guidance);
             self.settings.eta = recommended.eta.unwrap_or(defaults.eta);
+            if recommended.scheduler.is_some() || before.is_some_and(|r| r.scheduler.is_some()) {
+                self.settings.scheduler = recommended.scheduler.map(str::to_owned);
+            }
             self.settings.embeddings.shape = choice.text;
             if !choice.tasks.contains(&self.settings.task) {
                 self.settings.set_task(choice.tasks.first().copied().unwrap_or(Task::Fill));

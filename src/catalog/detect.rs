@@ -9,7 +9,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    CatalogError, FewSteps, SingleFile, controlnets::inspect_controlnet, hub_cache, places, stored,
+    CatalogError, FewSteps, SingleFile, controlnets::inspect_controlnet, hub_cache, places,
+    recommended_by_name, stored,
 };
 
 /// The lines of models that are told apart.
@@ -73,6 +74,9 @@ pub struct Recommended {
     pub size: Option<u32>,
     /// Noise of each step, for schedulers that heed it.
     pub eta: Option<f64>,
+    /// In place of the model's own, which for a single file is only a guess.
+    #[serde(skip)]
+    pub scheduler: Option<&'static str>,
 }
 
 impl Recommended {
@@ -83,6 +87,7 @@ impl Recommended {
             guidance_scale: self.guidance_scale.or(others.guidance_scale),
             size: self.size.or(others.size),
             eta: self.eta.or(others.eta),
+            scheduler: self.scheduler.or(others.scheduler),
         }
     }
 }
@@ -120,8 +125,11 @@ const NOT_YET: &[(&str, &str)] = &[
 pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
     if path.is_file() {
         let file = Some(path.to_path_buf());
-        let folder = SingleFile::open(path)?.model_folder()?;
-        return Ok(ModelFolder { file, ..inspect(&folder)? });
+        let single = SingleFile::open(path)?;
+        let folder = inspect(&single.model_folder()?)?;
+        let by_name = recommended_by_name(&single.name()).unwrap_or_default();
+        let recommended = folder.recommended.or(by_name);
+        return Ok(ModelFolder { file, recommended, ..folder });
     }
     if !places::is_model(path) {
         if let Some(snapshot) = hub_cache::snapshot(path) {
@@ -158,8 +166,9 @@ impl ModelFolder {
             _ if self.is_inpainting() => "made for inpainting",
             _ => "general",
         };
-        let steps = match (self.few_steps, self.recommended.steps) {
-            (Some(_), Some(steps)) => format!(", for {steps} steps or so"),
+        let for_few = self.few_steps.is_some() || self.recommended.scheduler.is_some();
+        let steps = match self.recommended.steps {
+            Some(steps) if for_few => format!(", for {steps} steps or so"),
             _ => String::new(),
         };
         format!("{family}, {purpose}, {} px{steps}", self.native_size)

@@ -57,11 +57,56 @@ impl FewSteps {
     }
 }
 
+/// What the name of a file says that says no more itself, a single-file model or a LoRA; nothing
+/// where it does not sound made for few steps.
+pub fn recommended_by_name(name: &str) -> Option<Recommended> {
+    let name = name.to_lowercase();
+    let has = |beginning: &str| {
+        name.split(|c: char| !c.is_alphanumeric()).any(|word| word.starts_with(beginning))
+    };
+    let (scheduler, eta) = match () {
+        () if has("lcm") => ("lcm", None),
+        () if has("tcd") => ("tcd", Some(0.3)),
+        () if has("lightning") || has("turbo") => ("euler trailing", None),
+        // Not all that is called hyper... is meant.
+        () if has("hypersd") || name.contains("hyper-sd") || name.contains("hyper_sd") => {
+            ("ddim trailing", None)
+        }
+        () => return None,
+    };
+    let steps = Some(steps_in(&name).unwrap_or(4));
+    let scheduler = Some(scheduler);
+    Some(Recommended { steps, scheduler, guidance_scale: Some(1.0), eta, ..Recommended::default() })
+}
+
+/// As in `4step` or `8-steps`.
+fn steps_in(name: &str) -> Option<usize> {
+    let before = name[..name.find("step")?].trim_end_matches(['-', '_', ' ']);
+    let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    before[before.len() - digits..].parse().ok().filter(|steps| (1..=16).contains(steps))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn names_of_files_say_what_they_are_made_for() {
+        for (name, expected) in [
+            ("sdxl_lightning_8step_lora", Some(("euler trailing", 8))),
+            ("dreamshaperXL_lightningDPMSDE", Some(("euler trailing", 4))),
+            ("sd_xl_turbo_1.0_fp16", Some(("euler trailing", 4))),
+            ("Hyper-SDXL-2steps-lora", Some(("ddim trailing", 2))),
+            ("lcm-lora-sdv1-5", Some(("lcm", 4))),
+            ("hyperrealism_v3", None),
+            ("steppenwolf-12", None),
+        ] {
+            let found = recommended_by_name(name);
+            assert_eq!(found.map(|r| (r.scheduler.unwrap(), r.steps.unwrap())), expected, "{name}");
+        }
+    }
 
     fn of(unet: Value, scheduler: Value) -> Option<FewSteps> {
         FewSteps::of(unet.as_object().unwrap(), scheduler.as_object().unwrap())

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::{Family, ModelFolder, Recommended, inspect};
-pub use few_steps::FewSteps;
+pub use few_steps::{FewSteps, recommended_by_name};
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
 pub use single_file::{Kind, SingleFile};
 

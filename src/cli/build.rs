@@ -114,6 +114,7 @@ fn recommend(request: &mut Request) -> Result<(), Failure> {
         set(&mut request.num_inference_steps, folder.recommended.steps);
         set(&mut request.guidance_scale, folder.recommended.guidance_scale);
         set(&mut request.eta, folder.recommended.eta);
+        request.scheduler = folder.recommended.scheduler.map(str::to_owned);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use overpaint::{
 use crate::stage::{SCRIPTED_COLOUR, SCRIPTED_SEED, Stage};
 
 pub fn tests() -> Vec<Trial> {
-    let rows: [(&str, fn()); 12] = [
+    let rows: [(&str, fn()); 13] = [
         ("an_empty_window_invites", an_empty_window_invites),
         ("every_control_has_a_name", every_control_has_a_name),
         ("generate_without_a_mask_says_what_to_do", generate_without_a_mask_says_what_to_do),
@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
         ("a_lora_reaches_the_model_with_its_scale", a_lora_reaches_the_model),
         ("another_autoencoder_and_preview_reach_the_model", another_autoencoder_and_preview),
         ("a_model_for_few_steps_sets_the_sliders", a_model_for_few_steps_sets_the_sliders),
+        ("a_lora_for_few_steps_offers_its_settings", a_lora_for_few_steps),
         ("a_run_shows_its_steps_and_ends_on_the_canvas", a_run_shows_its_steps),
         ("accept_writes_only_the_marked_part", accept_writes_only_the_marked_part),
         ("discard_leaves_the_picture", discard_leaves_the_picture),
@@ -154,6 +155,24 @@ fn a_model_for_few_steps_sets_the_sliders() {
     stage.settle();
     let settings = stage.window.state().settings();
     assert_eq!((settings.steps, settings.guidance), (20.0, 7.0));
+}
+
+fn a_lora_for_few_steps() {
+    let mut stage = Stage::new(false);
+    let file = "styles/sdxl_lightning_2step_lora.safetensors";
+    stage.window.state_mut().push(Command::UseLora(file.into()));
+    stage.settle();
+    stage.window.get_by_label("LoRA: 1 on").scroll_to_me();
+    stage.settle();
+    stage.window.get_by_label("LoRA: 1 on").click();
+    stage.settle();
+    stage.window.get_by_label("Set it up for 2 steps").scroll_to_me();
+    stage.settle();
+    stage.window.get_by_label("Set it up for 2 steps").click();
+    stage.settle();
+    let settings = stage.window.state().settings();
+    assert_eq!((settings.steps, settings.guidance), (2.0, 1.0));
+    assert_eq!(settings.scheduler.as_deref(), Some("euler trailing"));
 }
 
 /// Opens a list of the panel and takes an entry.

@@ -2,11 +2,14 @@
 
 use egui::{CollapsingHeader, RichText, Ui};
 
-use crate::app::{
-    commands::{Command, CommandQueue},
-    loras::LoraChoice,
-    theme,
-    widgets::{self, Scale},
+use crate::{
+    app::{
+        commands::{Command, CommandQueue},
+        loras::LoraChoice,
+        theme,
+        widgets::{self, Scale},
+    },
+    catalog::recommended_by_name,
 };
 
 pub fn show(ui: &mut Ui, loras: &mut [LoraChoice], commands: &mut CommandQueue) {
@@ -14,7 +17,7 @@ pub fn show(ui: &mut Ui, loras: &mut [LoraChoice], commands: &mut CommandQueue) 
     let title = if on == 0 { "LoRA".to_owned() } else { format!("LoRA: {on} on") };
     CollapsingHeader::new(title).id_salt("loras").show(ui, |ui| {
         for lora in loras.iter_mut() {
-            row(ui, lora);
+            row(ui, lora, commands);
         }
         if loras.is_empty() {
             let text = "None found. They are .safetensors files that teach a model a style or a \
@@ -34,7 +37,7 @@ pub fn show(ui: &mut Ui, loras: &mut [LoraChoice], commands: &mut CommandQueue) 
 }
 
 /// A switch with the name, and the scale while it is on.
-fn row(ui: &mut Ui, lora: &mut LoraChoice) {
+fn row(ui: &mut Ui, lora: &mut LoraChoice, commands: &mut CommandQueue) {
     let tip = lora.path.display().to_string();
     ui.checkbox(&mut lora.on, &lora.name).on_hover_text(tip);
     if lora.on {
@@ -46,6 +49,15 @@ fn row(ui: &mut Ui, lora: &mut LoraChoice) {
                 &mut lora.scale,
                 Scale::new(-1.0..=2.0, 2, 0.05),
             );
+            if let Some(wanted) = recommended_by_name(&lora.name) {
+                let steps = wanted.steps.unwrap_or(4);
+                let offer = ui.link(RichText::new(format!("Set it up for {steps} steps")).small());
+                let tip =
+                    "By its name it was made for few steps: sets steps, guidance and scheduler";
+                if offer.on_hover_text(tip).clicked() {
+                    commands.push(Command::UseFewSteps(wanted));
+                }
+            }
         });
     }
 }

@@ -42,6 +42,7 @@ impl Choice {
     }
 }
 
+const TRAILING: (&str, Choice) = ("timestep_spacing", Choice::Word("trailing"));
 const KARRAS: (&str, Choice) = ("use_karras_sigmas", Choice::Yes);
 const PLUS_PLUS: (&str, Choice) = ("algorithm_type", Choice::Word("dpmsolver++"));
 const SDE: (&str, Choice) = ("algorithm_type", Choice::Word("sde-dpmsolver++"));
@@ -138,6 +139,13 @@ pub const ALL: &[SchedulerInfo] = &[
     info("euler", "Euler", Euler::CLASS, &[], "Plain and predictable; 25 steps"),
     info("euler karras", "Euler Karras", Euler::CLASS, &[KARRAS], "Euler, more steps at the end"),
     info(
+        "euler trailing",
+        "Euler trailing",
+        Euler::CLASS,
+        &[TRAILING],
+        "Only for Lightning and Turbo models: 1 to 8 steps, no guidance",
+    ),
+    info(
         "euler a",
         "Euler ancestral",
         EulerAncestral::CLASS,
@@ -175,6 +183,13 @@ pub const ALL: &[SchedulerInfo] = &[
         "DEIS, more steps at the end",
     ),
     info("ddim", "DDIM", Ddim::CLASS, &[], "The classic; 50 steps, noise by eta"),
+    info(
+        "ddim trailing",
+        "DDIM trailing",
+        Ddim::CLASS,
+        &[TRAILING],
+        "Only for Hyper models: 2 to 8 steps, no guidance",
+    ),
     info(
         "plms",
         "PLMS",

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde_json::{Map, Value, json};
@@ -329,7 +330,10 @@ impl Description {
 
     /// Beside the target, then renamed: never half a description.
     fn write_to(&self, folder: &Path) -> io::Result<()> {
-        let partial = folder.with_extension(format!("part-{}", std::process::id()));
+        // Other threads and programs may be describing the same file.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let partial = folder.with_extension(format!("part-{}-{number}", std::process::id()));
         for (name, text) in &self.files {
             let file = partial.join(name);
             fs::create_dir_all(file.parent().unwrap_or(&partial))?;

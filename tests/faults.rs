@@ -153,7 +153,7 @@ fn configurations_with_wrong_values() {
 fn models_of_other_kinds_are_named() {
     for (class, what) in [
         ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
-        ("KandinskyV22InpaintPipeline", "Kandinsky"),
+        ("Kandinsky3Pipeline", "Kandinsky"),
         ("FluxPipeline", "FLUX"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),
     ] {
@@ -164,6 +164,13 @@ fn models_of_other_kinds_are_named() {
         });
         assert_refused(result, &[what, "not supported yet"]);
     }
+    let result = with_damage(|model| {
+        let index = model.join("model_index.json");
+        let text = fs::read_to_string(&index).unwrap();
+        let other = "KandinskyV22InpaintPipeline";
+        fs::write(&index, text.replace("StableDiffusionInpaintPipeline", other)).unwrap();
+    });
+    assert_refused(result, &["model_index.json", "Kandinsky 2.2", "unet"]);
     let folder = tempfile::tempdir().unwrap();
     let (image, mask) = (fixture("inputs/square.png"), fixture("inputs/square-disc.png"));
     for (name, what) in [("sd.safetensors", "not a safetensors"), ("sd.ckpt", "pickled")] {

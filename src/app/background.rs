@@ -156,7 +156,7 @@ impl Background {
                     let reader = PromptReader::open(&folder, &request);
                     reader.map(Box::new).map_err(|e| e.to_string())
                 }
-                Ok(catalog::Model::ContentAware) => return None,
+                Ok(catalog::Model::ContentAware | catalog::Model::Prior(_)) => return None,
                 Err(why) => Err(why),
             };
             Some(Done::PromptReader { key, reader })

@@ -199,6 +199,7 @@ impl App {
                 self.settings.scheduler = recommended.scheduler.map(str::to_owned);
             }
             self.settings.embeddings.shape = choice.text;
+            self.settings.prior.is_read_through = choice.has_prior;
             if !choice.tasks.contains(&self.settings.task) {
                 self.settings.set_task(choice.tasks.first().copied().unwrap_or(Task::Fill));
             }

@@ -18,6 +18,8 @@ pub struct ModelChoice {
     pub tasks: Vec<Task>,
     /// Whether it reads a second prompt and sizes.
     pub takes_sizes: bool,
+    /// Whether a prior reads the prompt for it.
+    pub has_prior: bool,
     /// Whether it can finish what another began.
     pub refines: bool,
     /// The side that it paints best at, in pixels.
@@ -30,7 +32,7 @@ impl ModelChoice {
     fn new(id: String, label: String, about: String, model: &Model) -> Self {
         let folder = match model {
             Model::Diffusion(folder) => Some(folder),
-            Model::ContentAware => None,
+            Model::ContentAware | Model::Prior(_) => None,
         };
         let abilities = folder.map_or_else(|| vec!["fill"], ModelFolder::abilities);
         let able = |(name, task): (&str, Task)| abilities.contains(&name).then_some(task);
@@ -41,6 +43,7 @@ impl ModelChoice {
             diffuses: folder.is_some(),
             tasks: TASKS.into_iter().filter_map(able).collect(),
             takes_sizes: folder.is_some_and(|folder| folder.takes_sizes),
+            has_prior: folder.is_some_and(|folder| folder.image_embeds.is_some()),
             refines: abilities.contains(&"refine"),
             native_size: folder.map_or(FALLBACK_SIZE, |folder| folder.native_size),
             recommended: folder.map_or_else(Recommended::default, |folder| folder.recommended),
@@ -59,7 +62,7 @@ const FALLBACK_SIZE: u32 = 512;
 /// Every model on this machine that can run.
 pub fn choices() -> Vec<ModelChoice> {
     let choice = |entry: catalog::Entry| {
-        let model = entry.model.ok()?;
+        let model = entry.model.ok().filter(|model| !matches!(model, Model::Prior(_)))?;
         Some(ModelChoice::new(entry.id, entry.name, entry.about, &model))
     };
     catalog::list().into_iter().filter_map(choice).collect()
@@ -74,6 +77,13 @@ pub fn choice_of_folder(path: &str) -> Result<ModelChoice, String> {
     let (label, about) = match &model {
         Model::Diffusion(folder) => (folder.name.clone(), folder.about()),
         Model::ContentAware => (path.to_owned(), String::new()),
+        Model::Prior(prior) => {
+            return Err(format!(
+                "{} is a prior of Kandinsky 2.2 and makes no pictures: choose a decoder. A prior \
+                 beside it is found by itself.",
+                prior.name
+            ));
+        }
     };
     Ok(ModelChoice::new(path.to_owned(), label, about, &model))
 }

@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice};
 use crate::engine::{
-    FillMode, MicroConditions, NoiseKind, PreviewMethod, PromptSyntax, Request, Stage, Task,
+    FillMode, MicroConditions, NoiseKind, PreviewMethod, PriorUse, PromptSyntax, Request, Stage,
+    Task,
 };
 
 /// Where the next seed comes from.
@@ -34,6 +35,7 @@ pub struct Settings {
     pub embeddings: Embeddings,
     pub micro_conditions: MicroConditions,
     pub refiner: Refiner,
+    pub prior: Prior,
     /// 0 to 1.
     pub strength: f64,
     /// 1 is off.
@@ -76,6 +78,7 @@ impl Default for Settings {
             embeddings: Embeddings::default(),
             micro_conditions: MicroConditions::default(),
             refiner: Refiner::default(),
+            prior: Prior::default(),
             strength: 1.0,
             guidance: 7.0,
             steps: 20.0,
@@ -134,6 +137,9 @@ impl Settings {
         if let Some(stage) = self.refiner.stage() {
             request.refine(stage);
         }
+        if self.prior.is_read_through {
+            self.prior.suit(&mut request);
+        }
         request
     }
 
@@ -153,6 +159,35 @@ fn tidy(value: f64) -> f64 {
 
 /// Changes a picture visibly and keeps its composition.
 const TRANSFORM_STRENGTH: f64 = 0.6;
+
+/// What reads the prompt where the model does not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prior {
+    /// Whether the model wants it.
+    pub is_read_through: bool,
+    pub steps: f64,
+    pub guidance: f64,
+}
+
+impl Default for Prior {
+    fn default() -> Self {
+        let PriorUse { num_inference_steps, guidance_scale, .. } = PriorUse::default();
+        Self { is_read_through: false, steps: num_inference_steps as f64, guidance: guidance_scale }
+    }
+}
+
+impl Prior {
+    /// Says how it reads, and leaves out what was chosen for other models and would be refused.
+    fn suit(&self, request: &mut Request) {
+        request.prior = PriorUse {
+            model: None,
+            num_inference_steps: self.steps.round().max(2.0) as usize,
+            guidance_scale: tidy(self.guidance),
+        };
+        (request.lora, request.embeddings) = (Vec::new(), Vec::new());
+        (request.clip_skip, request.long_prompts) = (None, false);
+    }
+}
 
 /// A second model that finishes what the first began.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,6 +264,17 @@ mod tests {
         let request = settings.request();
         assert_eq!((request.denoising_end, request.strength), (None, Some(TRANSFORM_STRENGTH)));
         assert_eq!(request.chain[0].num_inference_steps, Some(30));
+    }
+
+    #[test]
+    fn what_is_read_through_a_prior_takes_no_additions() {
+        let mut settings = Settings { clip_skip: 2.0, long_prompts: true, ..Settings::default() };
+        settings.prior.steps = 7.0;
+        assert_eq!(settings.request().prior, PriorUse::default());
+        settings.prior.is_read_through = true;
+        let request = settings.request();
+        assert_eq!((request.clip_skip, request.long_prompts), (None, false));
+        assert_eq!(request.prior, PriorUse { num_inference_steps: 7, ..PriorUse::default() });
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub enum Family {
     StableDiffusionXl,
     /// The same with aesthetic scores: makes nothing new, but finishes what another began.
     StableDiffusionXlRefiner,
+    /// A decoder of Kandinsky 2.2: is told the embedding of a picture, which a prior makes from the
+    /// prompt.
+    Kandinsky22,
     /// The same architecture in another size, such as the starter model.
     Custom,
 }
@@ -42,12 +45,19 @@ pub struct ModelFolder {
     pub family: Family,
     /// 4 for plain models, 9 for those made for inpainting.
     pub in_channels: usize,
+    /// The part that makes latents of pictures: `vae` or `movq`.
+    pub autoencoder_part: &'static str,
+    /// Width of the pictures' embeddings that it is told in place of a prompt, where it is
+    /// ([`Family::Kandinsky22`]).
+    pub image_embeds: Option<usize>,
     /// The side, in pixels, that the model paints best at.
     pub native_size: u32,
     /// The side, in pixels, that the reference samples at when no size is named.
     pub reference_size: u32,
     /// Pixels a side that one latent stands for: 8 for the usual autoencoder.
     pub latent_pixels: u32,
+    /// What sampled sides must be multiples of, in pixels.
+    pub side_unit: u32,
     /// Whether the network is told about sizes ([`Family::StableDiffusionXl`] and its refiner).
     pub takes_sizes: bool,
     /// Whether it is told aesthetic scores instead of a target size.
@@ -102,13 +112,25 @@ struct Card {
     recommended: Recommended,
 }
 
-const NAME_A_FOLDER: &str = "name a folder of Stable Diffusion 1, 2 or XL in diffusers layout";
+const NAME_A_FOLDER: &str =
+    "name a folder of Stable Diffusion 1, 2 or XL or of Kandinsky 2.2 in diffusers layout";
+
+/// What Kandinsky's pipelines sample at when no size is named, whatever the model says.
+const KANDINSKY_SIZE: u32 = 512;
+/// What its decoders do well with: their scheduler takes small steps.
+const KANDINSKY_RECOMMENDED: Recommended = Recommended {
+    steps: Some(50),
+    guidance_scale: Some(4.0),
+    size: None,
+    eta: None,
+    scheduler: None,
+};
 
 /// Class names of pipelines that are known but cannot be run, and what they are.
 const NOT_YET: &[(&str, &str)] = &[
     ("StableDiffusion3", "a Stable Diffusion 3 model"),
     ("Flux", "a FLUX model"),
-    ("Kandinsky", "a Kandinsky model"),
+    ("Kandinsky", "a Kandinsky model other than 2.2"),
     ("ControlNet", "a ControlNet pipeline"),
     ("PixArt", "a PixArt model"),
     ("Wuerstchen", "a Wuerstchen model"),
@@ -140,8 +162,8 @@ pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
     let index = read_object(&path.join("model_index.json"))?;
     refuse_pipeline(path, &index)?;
     let unet = read_object(&path.join("unet/config.json"))?;
-    let vae = read_object(&path.join("vae/config.json"))?;
-    describe(path, &index, &unet, &vae)
+    let decoder = read_object(&path.join(autoencoder_part(&unet)).join("config.json"))?;
+    describe(path, &index, &unet, &decoder)
 }
 
 impl Family {
@@ -152,6 +174,7 @@ impl Family {
             Self::StableDiffusion2 => "Stable Diffusion 2",
             Self::StableDiffusionXl => "Stable Diffusion XL",
             Self::StableDiffusionXlRefiner => "Stable Diffusion XL refiner",
+            Self::Kandinsky22 => "Kandinsky 2.2",
             Self::Custom => "a small latent diffusion model",
         }
     }
@@ -212,6 +235,17 @@ impl ModelFolder {
     }
 }
 
+/// What a network says that is told embeddings of pictures.
+const IMAGE: &str = "image";
+
+/// The part that makes the latents that this network works on.
+fn autoencoder_part(unet: &Map<String, Value>) -> &'static str {
+    match unet.get("addition_embed_type").and_then(Value::as_str) {
+        Some(IMAGE) => "movq",
+        _ => "vae",
+    }
+}
+
 fn describe(
     path: &Path,
     index: &Map<String, Value>,
@@ -220,11 +254,20 @@ fn describe(
 ) -> Result<ModelFolder, CatalogError> {
     let unet_file = path.join("unet/config.json");
     let addition = unet.get("addition_embed_type").and_then(Value::as_str);
-    if let Some(kind) = addition.filter(|kind| *kind != "text_time") {
+    if let Some(kind) = addition.filter(|kind| !matches!(*kind, "text_time" | IMAGE)) {
         let (path, what) = (path.to_path_buf(), format!("a model with `{kind}` conditions"));
         return Err(CatalogError::NotYet { path, what, instead: NAME_A_FOLDER });
     }
-    let takes_sizes = addition.is_some();
+    let takes_sizes = addition == Some("text_time");
+    if is_kandinsky(index) != (addition == Some(IMAGE)) {
+        let reason = "this names a pipeline of Kandinsky 2.2 and the unet folder holds another's \
+                      network, or the other way round: fetch the model again";
+        return Err(broken(&path.join("model_index.json"), reason));
+    }
+    let image_embeds = match addition {
+        Some(IMAGE) => Some(whole(&unet_file, unet, "encoder_hid_dim", 0)?),
+        _ => None,
+    };
     let said =
         |key: &str, default: bool| index.get(key).and_then(Value::as_bool).unwrap_or(default);
     let wants_aesthetic_scores = takes_sizes && said("requires_aesthetics_score", false);
@@ -237,19 +280,27 @@ fn describe(
     let card = read_card(path)?;
     let family = match whole(&unet_file, unet, "cross_attention_dim", 1280)? {
         _ if card.family.is_some() => card.family.unwrap_or(Family::Custom),
+        _ if image_embeds.is_some() => Family::Kandinsky22,
         _ if wants_aesthetic_scores => Family::StableDiffusionXlRefiner,
         _ if takes_sizes => Family::StableDiffusionXl,
         768 => Family::StableDiffusion1,
         1024 => Family::StableDiffusion2,
         _ => Family::Custom,
     };
-    let blocks = vae.get("block_out_channels").and_then(Value::as_array).map_or(4, Vec::len);
+    let levels = |config: &Map<String, Value>| {
+        let blocks = config.get("block_out_channels").and_then(Value::as_array);
+        blocks.map_or(4, Vec::len).clamp(1, 8) - 1
+    };
     let latent_size = sample_size(&unet_file, unet)?;
+    let latent_pixels = 1 << levels(vae);
+    let own_size = latent_size as u32 * latent_pixels;
     let scheduler = scheduler(path);
     let few_steps = FewSteps::of(unet, &scheduler);
-    let recommended = card.recommended.or(few_steps.map(FewSteps::recommended).unwrap_or_default());
-    let latent_pixels = 1 << (blocks.clamp(1, 8) - 1);
-    let reference_size = latent_size as u32 * latent_pixels;
+    let of_kind = match image_embeds {
+        Some(_) => KANDINSKY_RECOMMENDED,
+        None => few_steps.map(FewSteps::recommended).unwrap_or_default(),
+    };
+    let recommended = card.recommended.or(of_kind);
     Ok(ModelFolder {
         path: path.to_path_buf(),
         file: None,
@@ -257,9 +308,13 @@ fn describe(
         name: card.name.unwrap_or_else(|| folder_name(path)),
         family,
         in_channels,
-        native_size: recommended.size.unwrap_or(reference_size),
-        reference_size,
+        autoencoder_part: autoencoder_part(unet),
+        image_embeds,
+        native_size: recommended.size.unwrap_or(own_size),
+        reference_size: if image_embeds.is_some() { KANDINSKY_SIZE } else { own_size },
         latent_pixels,
+        // Its network halves latents and doubles them again, and cannot with odd ones.
+        side_unit: latent_pixels << image_embeds.map_or(0, |_| levels(unet)),
         takes_sizes,
         wants_aesthetic_scores,
         zero_negative: takes_sizes && said("force_zeros_for_empty_prompt", true),
@@ -315,11 +370,20 @@ pub(super) fn folder_name(path: &Path) -> String {
         .unwrap_or_else(|| path.display().to_string())
 }
 
+/// Whether the pipeline is one of Kandinsky 2.2 that can be run.
+fn is_kandinsky(index: &Map<String, Value>) -> bool {
+    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
+    class.starts_with("KandinskyV22") && !class.contains("Controlnet")
+}
+
 fn refuse_pipeline(path: &Path, index: &Map<String, Value>) -> Result<(), CatalogError> {
     let class = class(index);
     let refusal = |what: String| {
         Err(CatalogError::NotYet { path: path.to_path_buf(), what, instead: NAME_A_FOLDER })
     };
+    if is_kandinsky(index) {
+        return Ok(());
+    }
     if let Some((_, what)) = NOT_YET.iter().find(|(part, _)| class.contains(part)) {
         return refusal((*what).into());
     }
@@ -348,7 +412,7 @@ pub(super) fn read_object(file: &Path) -> Result<Map<String, Value>, CatalogErro
 }
 
 /// A whole number; absent or null is the class's default.
-fn whole(
+pub(super) fn whole(
     file: &Path,
     object: &Map<String, Value>,
     key: &str,

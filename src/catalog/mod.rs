@@ -10,6 +10,7 @@ mod few_steps;
 mod header;
 mod hub_cache;
 pub mod places;
+mod prior;
 pub mod selector;
 mod shelf;
 mod single_file;
@@ -22,6 +23,7 @@ pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::{FewSteps, recommended_by_name};
+pub use prior::{PriorFolder, prior_for};
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
 pub use single_file::{Kind, SingleFile};
 
@@ -58,6 +60,11 @@ pub enum CatalogError {
          .safetensors file, or put its folder into {variable}"
     )]
     NoFile { kind: &'static str, name: String, folders: String, variable: &'static str },
+    /// No prior that a decoder of Kandinsky could read a prompt through, or too many.
+    #[error(
+        "{decoder} reads prompts through a prior of Kandinsky 2.2, and {why}: name one with --prior"
+    )]
+    NoPrior { decoder: String, why: String },
     /// The starter model could not be unpacked.
     #[error("the starter model could not be unpacked to {path}: {reason}")]
     Unpack { path: PathBuf, reason: String },
@@ -74,7 +81,33 @@ pub enum Model {
     /// Exemplar fill, no diffusion.
     ContentAware,
     Diffusion(ModelFolder),
+    /// What decoders of Kandinsky read prompts through; makes no pictures by itself.
+    Prior(PriorFolder),
 }
+
+impl Model {
+    /// Looks into a folder.
+    fn open(path: &Path) -> Result<Self, CatalogError> {
+        let snapshot = if places::is_model(path) { None } else { hub_cache::snapshot(path) };
+        let path = snapshot.as_deref().unwrap_or(path);
+        if prior::is_prior(path) {
+            return prior::open(path).map(Self::Prior);
+        }
+        inspect(path).map(Self::Diffusion)
+    }
+
+    /// For a person, and one line on what it is.
+    fn described(&self) -> (String, String) {
+        match self {
+            Self::ContentAware => ("Content-aware".into(), CONTENT_AWARE_ABOUT.into()),
+            Self::Diffusion(folder) => (folder.name.clone(), folder.about()),
+            Self::Prior(prior) => (prior.name.clone(), prior.about()),
+        }
+    }
+}
+
+const CONTENT_AWARE_ABOUT: &str =
+    "Built in. Fills from the rest of the picture; no diffusion, no prompt.";
 
 /// A line of the list of models.
 #[derive(Clone, Debug)]
@@ -103,11 +136,11 @@ pub fn find(model: &str) -> Result<Model, CatalogError> {
     }
     let path = Path::new(model);
     if path.exists() {
-        return inspect(path).map(Model::Diffusion);
+        return Model::open(path);
     }
     let found = places::models();
     match found.iter().find(|(id, _)| id == model) {
-        Some((_, path)) => inspect(path).map(Model::Diffusion),
+        Some((_, path)) => Model::open(path),
         None => Err(not_found(model, &found)),
     }
 }
@@ -134,7 +167,7 @@ pub fn list() -> Vec<Entry> {
     entries.push(Entry {
         id: CONTENT_AWARE.into(),
         name: "Content-aware".into(),
-        about: "Built in. Fills from the rest of the picture; no diffusion, no prompt.".into(),
+        about: CONTENT_AWARE_ABOUT.into(),
         path: None,
         model: Ok(Model::ContentAware),
     });
@@ -143,13 +176,11 @@ pub fn list() -> Vec<Entry> {
 }
 
 fn found_entry(id: String, path: PathBuf) -> Entry {
-    let model = inspect(&path);
-    let about = match &model {
-        Ok(folder) => folder.about(),
-        Err(error) => error.to_string(),
+    let model = Model::open(&path).map_err(|error| error.to_string());
+    let (name, about) = match &model {
+        Ok(model) => model.described(),
+        Err(error) => (id.clone(), error.clone()),
     };
-    let name = model.as_ref().map_or_else(|_| id.clone(), |folder| folder.name.clone());
-    let model = model.map(Model::Diffusion).map_err(|error| error.to_string());
     Entry { id, name, about, path: Some(path), model }
 }
 

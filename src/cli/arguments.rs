@@ -141,6 +141,8 @@ pub struct Common {
     #[command(flatten)]
     pub controls: Controls,
     #[command(flatten)]
+    pub prior: Prior,
+    #[command(flatten)]
     pub machine: Machine,
     #[command(flatten)]
     pub outputs: Outputs,
@@ -175,7 +177,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = values::seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Denoising steps, 1 or more [default: the model's recommendation, otherwise 20; with --exact
-    /// 50]
+    /// 50, Kandinsky 100]
     #[arg(long, visible_alias = "steps", value_name = "N")]
     pub num_inference_steps: Option<usize>,
     /// Classifier-free guidance, 0 to 1000; 1 or less is without [default: the model's
@@ -326,6 +328,22 @@ pub struct Controls {
     /// Steers what the prompt asks for only, finer states less: works without a prompt
     #[arg(long)]
     pub guess_mode: bool,
+}
+
+/// What Kandinsky reads the prompt through.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kandinsky")]
+pub struct Prior {
+    /// The prior: an id or a folder in diffusers layout [default: the one in the decoder's folder, or
+    /// beside it]
+    #[arg(long, value_name = "ID|FOLDER")]
+    pub prior: Option<String>,
+    /// The prior's own steps, 2 to 1000 [default: 25]
+    #[arg(long, value_name = "N")]
+    pub prior_num_inference_steps: Option<usize>,
+    /// Classifier-free guidance of the prior, 0 to 1000; 1 or less is without [default: 4]
+    #[arg(long, value_name = "G")]
+    pub prior_guidance_scale: Option<f64>,
 }
 
 /// What it runs on.

@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     Failure,
-    arguments::{Added, Common, Fill, Generate, Machine, Outputs, Refiner, Settings, Transform},
+    arguments::{
+        Added, Common, Fill, Generate, Machine, Outputs, Prior, Refiner, Settings, Transform,
+    },
     controls, files,
 };
 use crate::{
@@ -30,6 +32,7 @@ const EXACT_GUIDANCE: f64 = 7.5;
 /// The same of Stable Diffusion XL, and of latent consistency models, but for inpainting.
 const XL_EXACT: (usize, f64) = (EXACT_STEPS, 5.0);
 const LCM_EXACT: (usize, f64) = (4, 8.5);
+const KANDINSKY_EXACT: (usize, f64) = (100, 4.0);
 
 pub fn fill(arguments: Fill) -> Result<Run, Failure> {
     let mut request = base(&arguments.common, Task::Fill)?;
@@ -79,6 +82,7 @@ fn base(common: &Common, task: Task) -> Result<Request, Failure> {
     }
     apply(&mut request, settings);
     add(&mut request, &common.added);
+    read_through(&mut request, &common.prior);
     refine(&mut request, &common.refiner);
     controls::apply(&mut request, &common.controls)?;
     set(&mut request.device, common.machine.device);
@@ -102,14 +106,9 @@ fn default_model(request: &Request, has_prompt: bool) -> &'static str {
 fn recommend(request: &mut Request) -> Result<(), Failure> {
     let model = catalog::find(&request.model).map_err(Failure::bad)?;
     if request.exact {
-        let (steps, guidance) = match &model {
-            // Their inpainting is that of other models.
-            _ if request.task == Task::Fill => (EXACT_STEPS, EXACT_GUIDANCE),
-            catalog::Model::Diffusion(folder) if folder.latent_consistency => LCM_EXACT,
-            catalog::Model::Diffusion(folder) if folder.takes_sizes => XL_EXACT,
-            _ => (EXACT_STEPS, EXACT_GUIDANCE),
-        };
-        (request.num_inference_steps, request.guidance_scale) = (steps, guidance);
+        let (steps, guidance) = exact_defaults(&model, request.task);
+        request.num_inference_steps = steps;
+        request.guidance_scale = guidance;
     } else if let catalog::Model::Diffusion(folder) = model {
         set(&mut request.num_inference_steps, folder.recommended.steps);
         set(&mut request.guidance_scale, folder.recommended.guidance_scale);
@@ -117,6 +116,18 @@ fn recommend(request: &mut Request) -> Result<(), Failure> {
         request.scheduler = folder.recommended.scheduler.map(str::to_owned);
     }
     Ok(())
+}
+
+/// Steps and guidance scale that the reference's pipeline has by default.
+fn exact_defaults(model: &catalog::Model, task: Task) -> (usize, f64) {
+    match model {
+        catalog::Model::Diffusion(folder) if folder.image_embeds.is_some() => KANDINSKY_EXACT,
+        // The other families' inpainting is that of Stable Diffusion 1.
+        _ if task == Task::Fill => (EXACT_STEPS, EXACT_GUIDANCE),
+        catalog::Model::Diffusion(folder) if folder.latent_consistency => LCM_EXACT,
+        catalog::Model::Diffusion(folder) if folder.takes_sizes => XL_EXACT,
+        _ => (EXACT_STEPS, EXACT_GUIDANCE),
+    }
 }
 
 fn apply(request: &mut Request, settings: &Settings) {
@@ -164,6 +175,13 @@ fn add(request: &mut Request, added: &Added) {
     set(&mut told.negative_crops_coords_top_left, added.negative_crops_coords_top_left);
     set(&mut told.aesthetic_score, added.aesthetic_score);
     set(&mut told.negative_aesthetic_score, added.negative_aesthetic_score);
+}
+
+fn read_through(request: &mut Request, prior: &Prior) {
+    let read_through = &mut request.prior;
+    read_through.model = prior.prior.clone().or(read_through.model.take());
+    set(&mut read_through.num_inference_steps, prior.prior_num_inference_steps);
+    set(&mut read_through.guidance_scale, prior.prior_guidance_scale);
 }
 
 /// Where an ensemble's refiner takes over when nobody says.

@@ -7,7 +7,6 @@ mod build;
 mod controls;
 mod doctor;
 mod files;
-mod later;
 mod models;
 mod progress;
 mod prompts;
@@ -17,7 +16,7 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+use clap::{Parser, error::ErrorKind};
 
 pub use arguments::Window;
 use arguments::{Cli, Command};
@@ -76,24 +75,14 @@ pub fn sample_command() -> String {
 
 /// Reads the program's arguments and runs the command that they name, if they name one.
 pub fn parse() -> Invocation {
-    let matches = match later::extend(Cli::command()).try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return Invocation::Done(usage(&error)),
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return Invocation::Done(usage(&error)),
     };
     let Some(command) = cli.command else {
         return Invocation::Window(cli.window);
     };
-    let result = match later::named(&matches) {
-        Some(option) => Err(Failure::Bad(format!(
-            "{option} is not supported yet; leave it out (`overpaint help COMMAND` lists what is)"
-        ))),
-        None => execute(command),
-    };
-    Invocation::Done(result.map_or_else(Failure::report, |()| ExitCode::SUCCESS))
+    Invocation::Done(execute(command).map_or_else(Failure::report, |()| ExitCode::SUCCESS))
 }
 
 fn execute(command: Command) -> Result<(), Failure> {

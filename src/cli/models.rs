@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Failure, arguments::Models};
-use crate::catalog::{self, ControlNetFolder, Entry, Kind, Model, ModelFolder, SingleFile};
+use crate::catalog::{
+    self, ControlNetFolder, Entry, Kind, Model, ModelFolder, PriorFolder, SingleFile,
+};
 
 /// Prints the list, or one model.
 pub fn run(arguments: &Models) -> Result<(), Failure> {
@@ -72,6 +74,7 @@ fn show(model: &str, json: bool) -> Result<(), Failure> {
                 ("can", json!(["fill"])),
             ],
             Model::Diffusion(folder) => facts(&folder),
+            Model::Prior(prior) => facts_of_prior(&prior),
         },
     };
     print(rows, json);
@@ -121,7 +124,7 @@ fn single_file(file: &SingleFile) -> Rows {
 }
 
 fn facts(folder: &ModelFolder) -> Rows {
-    vec![
+    let mut facts = vec![
         ("name", json!(folder.name)),
         ("path", json!(folder.file.as_ref().unwrap_or(&folder.path))),
         ("family", json!(folder.family.name())),
@@ -130,6 +133,23 @@ fn facts(folder: &ModelFolder) -> Rows {
         ("dtype", json!(folder.dtype())),
         ("size", json!(folder.native_size)),
         ("can", json!(folder.abilities())),
+    ];
+    if folder.image_embeds.is_some() {
+        let prior = catalog::prior_for(folder, None);
+        let found = prior.map_or_else(|error| error.to_string(), |p| p.path.display().to_string());
+        facts.push(("prior", json!(found)));
+    }
+    facts
+}
+
+fn facts_of_prior(prior: &PriorFolder) -> Rows {
+    vec![
+        ("name", json!(prior.name)),
+        ("path", json!(prior.path)),
+        ("family", json!("Kandinsky 2.2 prior")),
+        ("embedding", json!(prior.embedding_dim)),
+        ("dtype", json!(prior.dtype())),
+        ("can", json!(["read prompts for a decoder: --prior"])),
     ]
 }
 

@@ -10,7 +10,8 @@ use crate::{
     catalog::{self, ModelFolder},
     diffusion::{Decoder, LinearPreview, Posterior},
     networks::{
-        AutoencoderConfig, AutoencoderKl, Held, Residency, TinyAutoencoder, TinyAutoencoderConfig,
+        AutoencoderConfig, AutoencoderKl, Held, Movq, MovqConfig, Residency, TinyAutoencoder,
+        TinyAutoencoderConfig,
     },
 };
 
@@ -25,23 +26,27 @@ pub struct Autoencoder {
 enum Network {
     Whole(Held<AutoencoderKl>),
     Tiny(TinyAutoencoder),
+    Movq(Box<Movq>),
 }
 
 /// An autoencoder that is known but not loaded.
 pub enum Found {
     Whole(PathBuf, AutoencoderConfig),
     Tiny(PathBuf, TinyAutoencoderConfig),
+    Movq(PathBuf, MovqConfig),
 }
 
 impl Found {
     /// Reads the configuration in a component's folder.
     ///
     /// # Errors
-    /// If it is neither of the two kinds, or not understood.
+    /// If it is of no kind that is known, or not understood.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         let file = folder.join("config.json");
         Ok(if is_tiny(&file) {
             Self::Tiny(folder.to_owned(), TinyAutoencoderConfig::open(&file)?)
+        } else if is_movq(&file) {
+            Self::Movq(folder.to_owned(), MovqConfig::open(&file)?)
         } else {
             Self::Whole(folder.to_owned(), AutoencoderConfig::open(&file)?)
         })
@@ -52,11 +57,18 @@ impl Found {
     /// # Errors
     /// If there is none of that name, or its latents are of another shape than the model's.
     pub fn chosen(model: &ModelFolder, name: Option<&str>) -> Result<Self, EngineError> {
-        let own = Self::open(&model.path.join("vae"))?;
+        let own = Self::open(&model.path.join(model.autoencoder_part))?;
         let Some(name) = name else {
             return model.autoencoder().map(|()| own).map_err(EngineError::invalid);
         };
         let found = Self::named(name, own.scaling_factor())?;
+        if found.is_movq() != own.is_movq() {
+            return Err(EngineError::invalid(format!(
+                "the latents of {name} mean nothing to {}: Kandinsky's autoencoders and others do \
+                 not stand for each other; leave --vae out",
+                model.name
+            )));
+        }
         let (theirs, ours) = (found.latents(), own.latents());
         if theirs != ours {
             return Err(EngineError::invalid(format!(
@@ -87,9 +99,9 @@ impl Found {
         match catalog::find(name) {
             Ok(catalog::Model::Diffusion(folder)) => {
                 folder.autoencoder().map_err(EngineError::invalid)?;
-                Self::open(&folder.path.join("vae"))
+                Self::open(&folder.path.join(folder.autoencoder_part))
             }
-            Ok(catalog::Model::ContentAware) => {
+            Ok(catalog::Model::ContentAware | catalog::Model::Prior(_)) => {
                 Err(EngineError::invalid(format!("{name} has no autoencoder")))
             }
             Err(error) => Err(EngineError::invalid(format!(
@@ -115,6 +127,7 @@ impl Found {
         match self {
             Self::Whole(_, config) => config.scaling_factor,
             Self::Tiny(_, config) => config.scaling_factor,
+            Self::Movq(..) => 1.0,
         }
     }
 
@@ -134,7 +147,13 @@ impl Found {
         match self {
             Self::Whole(_, config) => (config.downsampling() as u32, config.latent_channels),
             Self::Tiny(_, config) => (config.downsampling() as u32, config.latent_channels),
+            Self::Movq(_, config) => (config.downsampling() as u32, config.latent_channels),
         }
+    }
+
+    /// Whether it is one of Kandinsky's, whose latents are no other's.
+    fn is_movq(&self) -> bool {
+        matches!(self, Self::Movq(..))
     }
 
     /// Whether another's configuration is the same.
@@ -142,7 +161,8 @@ impl Found {
         match (self, other) {
             (Self::Whole(_, ours), Self::Whole(_, theirs)) => ours == theirs,
             (Self::Tiny(_, ours), Self::Tiny(_, theirs)) => ours == theirs,
-            (Self::Whole(..), Self::Tiny(..)) | (Self::Tiny(..), Self::Whole(..)) => false,
+            (Self::Movq(_, ours), Self::Movq(_, theirs)) => ours == theirs,
+            (Self::Whole(..) | Self::Tiny(..) | Self::Movq(..), _) => false,
         }
     }
 
@@ -168,18 +188,33 @@ impl Found {
                 })?;
                 (Network::Tiny(network), factor)
             }
+            Self::Movq(path, config) => {
+                let network = part.load_from(&path, what, DType::F32, residency, |weights| {
+                    Movq::load(config, weights)
+                })?;
+                // Its latents go into the network as they are.
+                (Network::Movq(Box::new(network)), 1.0)
+            }
         };
         Ok(Autoencoder { network, scaling_factor, room: None })
     }
 }
 
-/// By the class that the file names, or by a key that only this class has.
 fn is_tiny(config: &Path) -> bool {
+    is_of(config, "AutoencoderTiny", "encoder_block_out_channels")
+}
+
+fn is_movq(config: &Path) -> bool {
+    is_of(config, "VQModel", "num_vq_embeddings")
+}
+
+/// By the class that the file names, or by a key that only this class has.
+fn is_of(config: &Path, class: &str, key: &str) -> bool {
     let Ok(text) = std::fs::read_to_string(config) else { return false };
     let Ok(Value::Object(values)) = serde_json::from_str(&text) else { return false };
     match values.get("_class_name").and_then(Value::as_str) {
-        Some(class) => class == "AutoencoderTiny",
-        None => values.contains_key("encoder_block_out_channels"),
+        Some(named) => named == class,
+        None => values.contains_key(key),
     }
 }
 
@@ -193,6 +228,9 @@ impl Autoencoder {
                 .and_then(|network| network.encode_moments_within(picture, self.room))
                 .and_then(|moments| Posterior::from_moments(&moments)),
             Network::Tiny(network) => {
+                network.encode(picture).and_then(|latents| Posterior::exactly(&latents))
+            }
+            Network::Movq(network) => {
                 network.encode(picture).and_then(|latents| Posterior::exactly(&latents))
             }
         };
@@ -209,6 +247,7 @@ impl Decoder for Autoencoder {
         match &self.network {
             Network::Whole(network) => network.part()?.decode_within(latents, self.room),
             Network::Tiny(network) => network.decode(latents),
+            Network::Movq(network) => network.decode(latents),
         }
     }
 }

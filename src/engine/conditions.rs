@@ -4,18 +4,23 @@ use candle_core::Tensor;
 
 use super::{EngineError, Monitor, Request, models::Model, prompts};
 use crate::{
-    diffusion::{Conditions, Embedding, Prompt},
+    diffusion::{Conditions, Embedding, NoiseSource, Prompt},
     geometry::Extent,
     networks::AddedConditions,
 };
 
-/// Encodes the prompts, or takes them from what the model kept. `size` is the sampling size.
+/// Encodes the prompts, or takes them from what the model kept. `size` is the sampling size. Only a
+/// prior draws from `noise`.
 pub fn prompt(
     model: &mut Model,
     request: &Request,
     size: Extent,
+    noise: &mut dyn NoiseSource,
     monitor: &mut dyn Monitor,
 ) -> Result<Prompt, EngineError> {
+    if let Some(prior) = model.prior() {
+        return prior.prompt(request, noise, monitor);
+    }
     let (cond, uncond) = prompts::encode(model, request, monitor)?;
     let folder = model.folder();
     if !folder.takes_sizes {

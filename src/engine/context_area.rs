@@ -4,7 +4,7 @@
 use crate::geometry::{Bounds, Extent};
 
 /// Sampled sizes are multiples of this.
-const MULTIPLE: u32 = 8;
+pub const MULTIPLE: u32 = 8;
 /// An area up to this many times the model's own is sampled as it is.
 const AREA_SLACK: f64 = 1.5;
 
@@ -49,8 +49,8 @@ fn at_least(start: i32, length: u32, least: u32, limit: u32) -> (i32, u32) {
 }
 
 /// The size that a part of the picture is sampled at: near the model's own area, in the part's
-/// proportions, multiples of 8.
-pub fn sampling_size(part: Extent, native: u32) -> Extent {
+/// proportions, multiples of 8 and of `unit`, a power of two.
+pub fn sampling_size(part: Extent, native: u32, unit: u32) -> Extent {
     let budget = f64::from(native) * f64::from(native);
     let area = part.area() as f64;
     let scale = if area < budget {
@@ -58,9 +58,10 @@ pub fn sampling_size(part: Extent, native: u32) -> Extent {
     } else {
         (budget * AREA_SLACK / area).sqrt().min(1.0)
     };
+    let unit = unit.max(MULTIPLE);
     let side = |length: u32| {
-        let units = (f64::from(length) * scale / f64::from(MULTIPLE)).round().max(1.0);
-        units as u32 * MULTIPLE
+        let units = (f64::from(length) * scale / f64::from(unit)).round().max(1.0);
+        units as u32 * unit
     };
     Extent::new(side(part.width), side(part.height))
 }
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(area.extent(), Extent::new(512, 512));
         assert_eq!(area.y, 0, "pushed back inside");
         assert!(area.x < 1000 && area.right() > 1060);
-        assert_eq!(sampling_size(area.extent(), 512), Extent::new(512, 512));
+        assert_eq!(sampling_size(area.extent(), 512, 8), Extent::new(512, 512));
     }
 
     #[test]
@@ -100,13 +101,14 @@ mod tests {
         for (part, native) in
             [((100, 100), 512), ((2000, 500), 512), ((513, 640), 512), ((1, 4000), 256)]
         {
-            let size = sampling_size(Extent::new(part.0, part.1), native);
+            let size = sampling_size(Extent::new(part.0, part.1), native, 8);
             assert_eq!((size.width % 8, size.height % 8), (0, 0));
             let ratio = size.area() as f64 / f64::from(native * native);
             assert!((0.9..=1.6).contains(&ratio) || part.0 == 1, "{part:?}: {size}");
         }
-        assert_eq!(sampling_size(Extent::new(600, 600), 512), Extent::new(600, 600));
-        assert!(sampling_size(Extent::new(1, 4000), 256).width >= 8);
+        assert_eq!(sampling_size(Extent::new(600, 600), 512, 8), Extent::new(600, 600));
+        assert!(sampling_size(Extent::new(1, 4000), 256, 8).width >= 8);
+        assert_eq!(sampling_size(Extent::new(600, 700), 512, 64), Extent::new(576, 704));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
     compositing::Composite,
     context_area::{around, sampling_size},
     control::{ControlPicture, Pictures, made_of_whole},
+    kandinsky,
     plan::{ModelFacts, Plan},
     source,
     tensors::opaque,
@@ -79,19 +80,14 @@ impl Input {
 
 fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, EngineError> {
     let pictures = Pictures::read(request)?;
-    // The reference's pipelines differ: with ControlNets the picture's own size is the default.
-    let default = match pictures.is_empty() {
-        true => Extent::new(model.reference, model.reference),
-        false => whole_latents(input.picture.extent(), model.latent_pixels)?,
-    };
-    let width = request.width.unwrap_or(default.width);
-    let size = Extent::new(width, request.height.unwrap_or(default.height));
+    let size = exact_size(request, model, input, &pictures)?;
     let crop = match request.padding_mask_crop {
         Some(padding) => Some(reference_crop(input, size, padding)?),
         None => None,
     };
     let fit = |picture: &Picture| match crop {
         Some(crop) => resize_and_fill(&opaque(&picture.crop(crop)), size),
+        None if model.is_kandinsky => kandinsky::resized(&opaque(picture), size),
         None => resize_picture(&opaque(picture), size, Filter::Lanczos),
     };
     let picture = fit(&input.picture);
@@ -105,6 +101,24 @@ fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, En
     })?;
     let composite = exact_composite(request, input, size, crop)?;
     Ok(Plan { size, picture: Some(picture), mask: Some(mask), controls, composite })
+}
+
+fn exact_size(
+    request: &Request,
+    model: ModelFacts,
+    input: &Input,
+    controls: &Pictures,
+) -> Result<Extent, EngineError> {
+    if model.is_kandinsky {
+        return kandinsky::exact_size(request, model);
+    }
+    // The reference's pipelines differ: with ControlNets the picture's own size is the default.
+    let default = match controls.is_empty() {
+        true => Extent::new(model.reference, model.reference),
+        false => whole_latents(input.picture.extent(), model.latent_pixels)?,
+    };
+    let width = request.width.unwrap_or(default.width);
+    Ok(Extent::new(width, request.height.unwrap_or(default.height)))
 }
 
 fn reference_crop(input: &Input, size: Extent, padding: u32) -> Result<Bounds, EngineError> {
@@ -146,7 +160,9 @@ fn product(
     let bounds = sampled_part(request, model, input)?;
     let original = input.picture.crop(bounds);
     let soft = input.mask.crop(bounds);
-    let size = request.size().unwrap_or_else(|| sampling_size(bounds.extent(), model.native));
+    let size = request
+        .size()
+        .unwrap_or_else(|| sampling_size(bounds.extent(), model.native, model.side_unit));
     let prepared = match request.fill_mode {
         FillMode::Original => None,
         FillMode::ContentAware => Some(prefilled(request, &original, &soft, monitor)?),

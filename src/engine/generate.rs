@@ -5,6 +5,7 @@ use super::{
     compositing::Composite,
     context_area::sampling_size,
     control::Pictures,
+    kandinsky,
     plan::{ModelFacts, Plan},
     tensors::opaque,
     transform::whole_latents,
@@ -20,13 +21,20 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
     let pictures = Pictures::read(request)?;
     let canvas = request.canvas.filter(|canvas| !request.exact && !canvas.is_empty());
     let default = match canvas.or(pictures.first_extent()) {
+        _ if request.exact && model.is_kandinsky => kandinsky::exact_size(request, model)?,
         Some(extent) if request.exact => whole_latents(extent, model.latent_pixels)?,
-        Some(extent) => sampling_size(extent, model.native),
+        Some(extent) => sampling_size(extent, model.native, model.side_unit),
         None if request.exact => Extent::new(model.reference, model.reference),
         None => Extent::new(model.native, model.native),
     };
-    let width = request.width.unwrap_or(default.width);
-    let size = Extent::new(width, request.height.unwrap_or(default.height));
+    let size = match request.exact && model.is_kandinsky {
+        // Its named sides are rounded up already.
+        true => default,
+        false => {
+            let width = request.width.unwrap_or(default.width);
+            Extent::new(width, request.height.unwrap_or(default.height))
+        }
+    };
     let controls =
         pictures.all_fitted(|picture| resize_picture(&opaque(picture), size, Filter::Lanczos))?;
     let composite = Composite::Whole { extent: canvas.unwrap_or(size) };
@@ -40,7 +48,13 @@ mod tests {
 
     #[test]
     fn a_canvas_gives_proportions_and_the_final_size() {
-        let model = ModelFacts { native: 512, reference: 512, latent_pixels: 8 };
+        let model = ModelFacts {
+            native: 512,
+            reference: 512,
+            latent_pixels: 8,
+            side_unit: 8,
+            is_kandinsky: false,
+        };
         let canvas = Some(Extent::new(3000, 1500));
         let mut request = Request { task: Task::Generate, canvas, ..Request::default() };
         let made = plan(&request, model).unwrap();

@@ -39,7 +39,8 @@ pub fn handed_on(
 ) -> Result<(Inputs, Option<String>), EngineError> {
     let (before, after) = (&next.before.folder, &next.pass.folder);
     let mask = mask(&next.pass.request, next.stage, plan, &latents)?;
-    let reason = if after.is_inpainting() {
+    let looks_around = after.is_inpainting() && after.image_embeds.is_none();
+    let reason = if looks_around {
         format!("{} looks at the picture around the mask", after.name)
     } else if !residents.share_autoencoder(next.before, next.pass)? {
         format!("{} and {} have different autoencoders", before.name, after.name)

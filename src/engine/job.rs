@@ -45,8 +45,7 @@ pub fn run(
             }
         };
         let model = residents.get(pass, monitor)?;
-        let (latents, trace) =
-            run_pass(model, &pass.request, plan, inputs, noise.as_mut(), monitor)?;
+        let (latents, trace) = run_pass(model, pass, plan, inputs, noise.as_mut(), monitor)?;
         recording.latents.extend(trace);
         left = Some(latents);
     }
@@ -71,7 +70,7 @@ pub fn run(
 /// The latents that one pass leaves, and those after each of its steps where they are kept.
 fn run_pass(
     model: &mut Model,
-    pass: &Request,
+    Pass { request: pass, prior, .. }: &Pass,
     plan: &Plan,
     inputs: Inputs,
     noise: &mut dyn NoiseSource,
@@ -80,7 +79,8 @@ fn run_pass(
     model.use_loras(pass, monitor)?;
     model.use_autoencoder(pass.vae.as_deref(), monitor)?;
     model.load_controls(pass, monitor)?;
-    let encoded = Encoded::new(model, pass, plan.size, inputs, monitor)?;
+    model.use_prior(prior.as_ref(), monitor)?;
+    let encoded = Encoded::new(model, pass, plan.size, inputs, noise, monitor)?;
     model.prepare_preview(pass.preview, monitor)?;
     let preview = model.preview(pass.preview);
     let previewer = preview.map(|method| Previewer::new(method, pass.preview_interval, plan.size));

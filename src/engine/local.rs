@@ -2,9 +2,9 @@
 
 use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
-    content_aware, job, memory,
+    content_aware, job, kandinsky, memory,
     models::scheduler,
-    pass::{Pass, diffusion_model, passes, steps_within_strength},
+    pass::{Pass, diffusion_model, not_a_model, passes, steps_within_strength},
     plan::{ModelFacts, plan},
     residents::Residents,
     select::Selector,
@@ -33,6 +33,7 @@ impl Backend for LocalBackend {
         let seed = request.seed.unwrap_or_default();
         match model {
             catalog::Model::ContentAware => content_aware::run(request, seed, monitor),
+            catalog::Model::Prior(prior) => Err(not_a_model(&prior)),
             catalog::Model::Diffusion(folder) => {
                 // Planned first: a bad input should not cost the time to load a model.
                 let plan = plan(request, ModelFacts::from(&folder), monitor)?;
@@ -79,12 +80,14 @@ pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
             diffusion_model(&request.model)?;
         }
         catalog::Model::ContentAware => {}
+        catalog::Model::Prior(prior) => return Err(not_a_model(prior)),
     }
     Ok(model)
 }
 
 /// Whether a model can do what one pass asks for.
-fn check_pass(Pass { request: pass, folder, .. }: &Pass) -> Result<(), EngineError> {
+fn check_pass(of_run: &Pass) -> Result<(), EngineError> {
+    let Pass { request: pass, folder, .. } = of_run;
     let refuse = |what: &str| Err(EngineError::invalid(format!("{} {what}", folder.name)));
     if folder.is_inpainting() && pass.task != Task::Fill {
         return refuse(
@@ -95,6 +98,9 @@ fn check_pass(Pass { request: pass, folder, .. }: &Pass) -> Result<(), EngineErr
         return refuse(
             "refines pictures and makes no new ones: name it with --refiner, or use transform",
         );
+    }
+    if folder.image_embeds.is_some() {
+        kandinsky::check(of_run)?;
     }
     // The pipelines of the reference that have it.
     let rescales = match (folder.takes_sizes, pass.controlnets.is_empty()) {

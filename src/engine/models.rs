@@ -8,19 +8,21 @@ use super::{
     calibration::chart,
     control::{ControlNetworks, Controlled},
     inversions::Inversions,
+    kandinsky,
     loras::Loras,
     memo::Memo,
     memory::Arrangement,
     networks::{Networks, Part, Residencies},
     preview::Method,
+    prior::Prior,
     tensors::picture_tensor,
     text::Text,
 };
 use crate::{
-    catalog::ModelFolder,
+    catalog::{ModelFolder, PriorFolder},
     diffusion::{
         Decoder, Denoiser, Embedding, LinearPreview, Posterior, Scheduler, SchedulerConfig,
-        schedulers::{PipelineKind, build},
+        schedulers::{PipelineKind, Unscaled, build},
     },
     networks::Residency,
 };
@@ -46,6 +48,7 @@ pub struct Model {
     /// For previews.
     tiny: Option<Autoencoder>,
     controls: ControlNetworks,
+    prior: Option<Prior>,
     dtype: DType,
 }
 
@@ -78,6 +81,7 @@ impl Model {
             inversions: Inversions::default(),
             tiny: None,
             controls: ControlNetworks::default(),
+            prior: None,
             dtype,
         })
     }
@@ -107,6 +111,27 @@ impl Model {
         pictures: &[Tensor],
     ) -> Result<Option<Controlled<'_>>, EngineError> {
         self.controls.beside(&self.networks.unet, request, pictures)
+    }
+
+    /// Takes the prior that a pass reads its prompt through, and no other.
+    pub fn use_prior(
+        &mut self,
+        folder: Option<&PriorFolder>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), EngineError> {
+        if self.prior.as_ref().map(Prior::folder) == folder {
+            return Ok(());
+        }
+        // Dropped first: two need not fit.
+        self.prior = None;
+        let load = |folder| Prior::load(folder, &self.device, self.dtype, monitor);
+        self.prior = folder.map(load).transpose()?;
+        Ok(())
+    }
+
+    /// What the prompt is read through, where text encoders do not read it.
+    pub fn prior(&mut self) -> Option<&mut Prior> {
+        self.prior.as_mut()
     }
 
     /// Puts the request's LoRAs in place, and no others.
@@ -301,9 +326,9 @@ pub fn timestep_at(folder: &ModelFolder, request: &Request, part: f64) -> Result
 
 /// Whose latents a model works on, as its own autoencoder says.
 fn latent_space(folder: &ModelFolder) -> Result<LatentSpace, EngineError> {
-    Ok(match autoencoder::Found::open(&folder.path.join("vae"))? {
+    Ok(match autoencoder::Found::open(&folder.path.join(folder.autoencoder_part))? {
         autoencoder::Found::Whole(_, config) => LatentSpace::of(&config),
-        autoencoder::Found::Tiny(..) => LatentSpace::Other,
+        autoencoder::Found::Tiny(..) | autoencoder::Found::Movq(..) => LatentSpace::Other,
     })
 }
 
@@ -312,15 +337,23 @@ pub fn scheduler(
     folder: &ModelFolder,
     request: &Request,
 ) -> Result<Box<dyn Scheduler>, EngineError> {
-    let config = scheduler_config(folder)?;
+    let mut config = scheduler_config(folder)?;
+    let is_kandinsky = folder.image_embeds.is_some();
+    if is_kandinsky && !request.exact {
+        kandinsky::without_learned_variance(&mut config, request.scheduler.as_deref());
+    }
     let pipeline = match request.task {
-        _ if folder.takes_sizes || !request.controlnets.is_empty() => PipelineKind::Uncorrected,
+        _ if folder.takes_sizes || is_kandinsky || !request.controlnets.is_empty() => {
+            PipelineKind::Uncorrected
+        }
         Task::Fill => PipelineKind::Inpaint,
         Task::Generate => PipelineKind::TextToImage,
         Task::Transform => PipelineKind::ImageToImage,
     };
     let name = request.scheduler.as_deref();
-    Ok(build(&config, name, &request.scheduler_options, pipeline)?)
+    let scheduler = build(&config, name, &request.scheduler_options, pipeline)?;
+    // The reference's pipelines of Kandinsky forget to scale what goes into the network.
+    Ok(if request.exact && is_kandinsky { Box::new(Unscaled(scheduler)) } else { scheduler })
 }
 
 /// FNV-1a over shape and values.

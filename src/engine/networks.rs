@@ -103,8 +103,9 @@ impl Networks {
     ) -> Result<Self, EngineError> {
         let config = |part: &str| folder.join(part).join("config.json");
         // All configurations first: a wrong one should not cost the time to read weights.
-        let text = text::Found::open(folder)?;
         let unet_config = UNetConfig::open(&config("unet"))?;
+        let is_kandinsky = matches!(unet_config.addition, Some(AdditionConfig::Image { .. }));
+        let text = if is_kandinsky { text::Found::none() } else { text::Found::open(folder)? };
         let states = match unet_config.addition {
             Some(AdditionConfig::TextTime { .. }) => States::Penultimate,
             Some(AdditionConfig::Image { .. }) | None => States::Last,
@@ -141,6 +142,17 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Loads what is in the folder `name` to stay; `what` tells the person who waits.
+    pub fn load<T>(
+        &mut self,
+        name: &str,
+        what: &str,
+        dtype: DType,
+        make: impl FnOnce(&Weights<'_>) -> Result<T, NetworkError>,
+    ) -> Result<T, EngineError> {
+        self.load_from(&self.folder.join(name), what, dtype, &Residency::default(), make)
+    }
+
     /// Loads what is in the folder, or the file, at `path`; `what` tells the person who waits.
     pub fn load_from<T>(
         &mut self,

@@ -2,7 +2,7 @@
 
 use super::{EmbeddingUse, EngineError, Request, Task, memory::Arrangement, prompts::TextShape};
 use crate::{
-    catalog::{self, EMBEDDINGS, ModelFolder},
+    catalog::{self, EMBEDDINGS, ModelFolder, PriorFolder},
     networks::TextualInversion,
 };
 
@@ -13,12 +13,16 @@ pub struct Pass {
     pub folder: ModelFolder,
     /// What stays in memory while it runs.
     pub arrangement: Arrangement,
+    /// What the model reads the prompt through, where it does.
+    pub prior: Option<PriorFolder>,
 }
 
 /// The strengths that the pipelines of Stable Diffusion XL have by default; not quite 1, so that
 /// the picture shines through.
 const XL_FILL_STRENGTH: f64 = 0.9999;
 const XL_TRANSFORM_STRENGTH: f64 = 0.3;
+/// Of Kandinsky's pipelines.
+const KANDINSKY_TRANSFORM_STRENGTH: f64 = 0.3;
 
 /// Every pass of a request, whose first model is known.
 ///
@@ -31,7 +35,11 @@ pub fn passes(first: &ModelFolder, request: &Request) -> Result<Vec<Pass>, Engin
             request.embeddings.retain(|embedding| is_readable(embedding, &folder));
         }
         request.strength.get_or_insert(default_strength(&request, &folder));
-        Ok(Pass { request, folder, arrangement: Arrangement::default() })
+        let prior = match folder.image_embeds {
+            Some(_) => Some(prior(&folder, &request)?),
+            None => None,
+        };
+        Ok(Pass { request, folder, arrangement: Arrangement::default(), prior })
     };
     request.passes().into_iter().enumerate().map(pass).collect()
 }
@@ -52,6 +60,9 @@ fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {
         {
             XL_TRANSFORM_STRENGTH
         }
+        Task::Transform if request.exact && folder.image_embeds.is_some() => {
+            KANDINSKY_TRANSFORM_STRENGTH
+        }
         _ => request.strength(),
     }
 }
@@ -62,13 +73,27 @@ pub fn steps_within_strength(folder: &ModelFolder, request: &Request) -> bool {
     folder.latent_consistency && request.task == Task::Transform && is_plain
 }
 
+fn prior(folder: &ModelFolder, request: &Request) -> Result<PriorFolder, EngineError> {
+    catalog::prior_for(folder, request.prior.model.as_deref()).map_err(EngineError::invalid)
+}
+
 /// The model that a later pass names.
 pub fn diffusion_model(name: &str) -> Result<ModelFolder, EngineError> {
     match catalog::find(name).map_err(EngineError::invalid)? {
         catalog::Model::Diffusion(folder) => Ok(folder),
+        catalog::Model::Prior(prior) => Err(not_a_model(&prior)),
         catalog::Model::ContentAware => Err(EngineError::invalid(
             "content-aware cannot be a pass of a chain; name a diffusion model, or leave the \
              chain out",
         )),
     }
+}
+
+/// A prior named where a model should be.
+pub fn not_a_model(prior: &PriorFolder) -> EngineError {
+    EngineError::invalid(format!(
+        "{} is a prior of Kandinsky 2.2 and makes no pictures: name a decoder with --model, and this \
+         with --prior",
+        prior.name
+    ))
 }

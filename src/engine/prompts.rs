@@ -124,6 +124,12 @@ impl PromptReader {
     /// # Errors
     /// If it, or an embedding of the request, is not understood.
     pub fn open(folder: &ModelFolder, request: &Request) -> Result<Self, EngineError> {
+        if folder.image_embeds.is_some() {
+            let prior = catalog::prior_for(folder, request.prior.model.as_deref());
+            let prior = prior.map_err(EngineError::invalid)?;
+            let tokenizer = prior.path.join(prior.part("tokenizer"));
+            return Ok(Self { vocabulary: Vocabulary::of_tokenizer(&tokenizer)? });
+        }
         let words = inversions::read(request)?;
         let vocabulary = Vocabulary::open(&folder.path, &words, inversions::spelling(request))?;
         Ok(Self { vocabulary })

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MicroConditions, PromptSyntax, Stage, control::ControlNet};
+use super::{MicroConditions, PriorUse, PromptSyntax, Stage, control::ControlNet};
 use crate::{
     document::{MaskTiles, PictureTiles},
     geometry::Extent,
@@ -208,6 +208,8 @@ pub struct Request {
     pub embeddings: Vec<EmbeddingUse>,
     /// What Stable Diffusion XL is told about sizes and quality.
     pub micro_conditions: MicroConditions,
+    /// What Kandinsky reads the prompt through.
+    pub prior: PriorUse,
     /// 64-bit seed of the noise; `None` draws one, and the outcome says which.
     pub seed: Option<u64>,
     /// Denoising steps, 1 or more.
@@ -301,6 +303,7 @@ impl Default for Request {
             long_prompts: false,
             embeddings: Vec::new(),
             micro_conditions: MicroConditions::default(),
+            prior: PriorUse::default(),
             seed: None,
             num_inference_steps: 20,
             guidance_scale: 7.0,

@@ -42,7 +42,7 @@ impl Residents {
     /// The model, loaded if it was not.
     pub fn get(
         &mut self,
-        Pass { request, folder, arrangement }: &Pass,
+        Pass { request, folder, arrangement, .. }: &Pass,
         monitor: &mut dyn Monitor,
     ) -> Result<&mut Model, EngineError> {
         let device = device::open(request.device)?;
@@ -83,7 +83,11 @@ impl Residents {
         if one.request.vae.is_some() || one.folder.path == other.folder.path {
             return Ok(one.request.vae == other.request.vae);
         }
-        let (one, other) = (one.folder.path.join("vae"), other.folder.path.join("vae"));
+        if one.folder.autoencoder_part != other.folder.autoencoder_part {
+            return Ok(false);
+        }
+        let part = |pass: &Pass| pass.folder.path.join(pass.folder.autoencoder_part);
+        let (one, other) = (part(one), part(other));
         self.comparisons.get_or_try((one.clone(), other.clone()), || same(&one, &other))
     }
 }

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     diffusion::{
-        ImageToImage, Inpaint, NoiseSource, Posterior, Prompt, Run, Sampling, Source, TextToImage,
-        image_to_image, inpaint,
+        ImageToImage, Inpaint, KandinskyInpaint, NoiseSource, Posterior, Prompt, Run, Sampling,
+        Source, TextToImage, image_to_image, inpaint, kandinsky_inpaint,
         latents::masked_picture,
         noise::{PhiloxNoise, TorchNoise},
         text_to_image,
@@ -72,19 +72,22 @@ impl Encoded {
         request: &Request,
         size: Extent,
         inputs: Inputs,
+        noise: &mut dyn NoiseSource,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
-        let prompt = prompt(model, request, size, monitor)?;
+        let prompt = prompt(model, request, size, noise, monitor)?;
+        let is_kandinsky = model.folder().image_embeds.is_some();
         let Inputs { picture, latents, mask, controls } = inputs;
         let masked_picture = match (&picture, &mask) {
-            (Some(picture), Some(mask)) => {
+            // Kandinsky's masks lie over latents.
+            (Some(picture), Some(mask)) if !is_kandinsky => {
                 let masked = masked_picture(picture, mask).map_err(EngineError::failed)?;
                 Some(model.posterior(&masked, monitor)?)
             }
             _ => None,
         };
         let pure_noise = request.strength() == 1.0 && request.denoising_start.is_none();
-        let unseen = mask.is_some() && model.in_channels() == 9 && pure_noise;
+        let unseen = !is_kandinsky && mask.is_some() && model.in_channels() == 9 && pure_noise;
         let picture = match picture {
             Some(picture) if !unseen => Some(model.posterior(&picture, monitor)?),
             _ => None,
@@ -137,6 +140,16 @@ fn latents(
     let picture = encoded.source();
     let missing = || crate::diffusion::Error::Invalid("the encoded picture is missing".into());
     match request.task {
+        Task::Fill if model.folder().image_embeds.is_some() => {
+            let mask = encoded.mask.as_ref().ok_or_else(missing)?;
+            let picture = &picture.ok_or_else(missing)?.latents(run.noise, scaling_factor)?;
+            let scaled_noise = request.exact;
+            kandinsky_inpaint(
+                run,
+                &KandinskyInpaint { prompt, picture, mask, scaled_noise },
+                sampling,
+            )
+        }
         Task::Fill => {
             let mask = encoded.mask.as_ref().ok_or_else(missing)?;
             let masked_picture = encoded.masked_picture.as_ref();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImageSource, Request, Task};
+use super::{ImageSource, PriorUse, Request, Task};
 use crate::pixels::Mask;
 
 /// One more pass over the result of the last. What is not named is the request's.
@@ -105,6 +105,10 @@ impl Stage {
             // They steer what the first pass lays out.
             controlnets: Vec::new(),
             guess_mode: false,
+            prior: PriorUse {
+                model: first.prior.model.clone().filter(|_| *model == first.model),
+                ..first.prior
+            },
             chain: Vec::new(),
             ..first.clone()
         }

@@ -85,6 +85,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// For models that are told embeddings of pictures, and no text.
+    pub fn none() -> Self {
+        Self { encoders: Vec::new() }
+    }
+
     /// Reads their configurations and tokenizers.
     ///
     /// # Errors
@@ -243,6 +248,14 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// Of a `tokenizer` folder.
+    ///
+    /// # Errors
+    /// If it is not understood.
+    pub fn of_tokenizer(folder: &Path) -> Result<Self, EngineError> {
+        Ok(Self { tokenizer: ClipTokenizer::open(folder)? })
+    }
+
     /// Of the model in `folder`, with words of textual inversion; `spelling` says
     /// where they are taken whole.
     ///

@@ -5,6 +5,7 @@ use super::{
     compositing::Composite,
     context_area::sampling_size,
     control::Pictures,
+    kandinsky,
     plan::{ModelFacts, Plan},
     source,
     tensors::opaque,
@@ -25,12 +26,17 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
     };
     let original = source::picture(image)?;
     let own = original.extent();
+    let kandinsky = request.exact && model.is_kandinsky;
     let size = match request.size() {
+        _ if kandinsky => kandinsky::exact_size(request, model)?,
         Some(size) => size,
         None if request.exact => whole_latents(own, model.latent_pixels)?,
-        None => sampling_size(own, model.native),
+        None => sampling_size(own, model.native, model.side_unit),
     };
-    let fit = |picture: &Picture| resize_picture(&opaque(picture), size, Filter::Lanczos);
+    let fit = |picture: &Picture| match kandinsky {
+        true => kandinsky::resized(&opaque(picture), size),
+        false => resize_picture(&opaque(picture), size, Filter::Lanczos),
+    };
     let picture = fit(&original);
     let controls = Pictures::read(request)?.all_fitted(fit)?;
     let extent = if request.exact { size } else { own };

@@ -35,6 +35,7 @@ impl Request {
         at_least_one("number of steps", self.num_inference_steps)?;
         at_least_one("number of images", self.num_images_per_prompt)?;
         at_least_one("preview interval", self.preview_interval)?;
+        within("number of the prior's steps", self.prior.num_inference_steps as f64, 2.0, 1000.0)?;
         within("strength", self.strength(), 0.0, 1.0)?;
         within("eta", self.eta, 0.0, 1.0)?;
         within("guidance rescale", self.guidance_rescale, 0.0, 1.0)?;
@@ -45,6 +46,7 @@ impl Request {
         within("memory budget", self.memory_budget.unwrap_or(1.0), 0.1, 65536.0)?;
         within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
         let scores = self.micro_conditions;
+        within("the prior's guidance scale", self.prior.guidance_scale, 0.0, 1000.0)?;
         within("aesthetic score", scores.aesthetic_score, -1000.0, 1000.0)?;
         within("negative aesthetic score", scores.negative_aesthetic_score, -1000.0, 1000.0)?;
         self.check_controls()?;
@@ -123,8 +125,8 @@ impl Request {
     fn check_sizes(&self) -> Result<(), EngineError> {
         for (what, value) in [("width", self.width), ("height", self.height)] {
             let Some(value) = value else { continue };
-            // The reference's inpainting wants whole latents only, which the model decides.
-            let unit = if self.exact && self.task == Task::Fill { 1 } else { 8 };
+            // What an exact run takes is for its model to say.
+            let unit = if self.exact { 1 } else { 8 };
             check_side(what, value, unit)?;
         }
         if self.width.is_some() != self.height.is_some() && !self.exact {

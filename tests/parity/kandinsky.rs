@@ -34,19 +34,24 @@ use super::{
     described::materialise,
 };
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kandinsky")
 }
 
-/// The models as ordinary folders, made once.
-fn models() -> &'static Path {
+/// A folder with the models as ordinary folders in `models`, made once.
+pub fn models() -> &'static Path {
     static MODELS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-        materialise(&fixtures().join("models"), folder.path())
+        materialise(&fixtures().join("models"), &folder.path().join("models"))
             .unwrap_or_else(|error| panic!("the models of Kandinsky: {error}"));
         folder
     });
     MODELS.path()
+}
+
+/// The folder of one of them.
+fn model(name: &str) -> PathBuf {
+    models().join("models").join(name)
 }
 
 /// What the reference computed with the single networks.
@@ -172,7 +177,7 @@ fn weights(folder: &Path) -> Result<Weights<'static>, String> {
 }
 
 fn prior() -> Result<Deviation, String> {
-    let (units, folder) = (Units::load()?, models().join("prior/prior"));
+    let (units, folder) = (Units::load()?, model("prior").join("prior"));
     let config = PriorConfig::open(&folder.join("config.json")).map_err(text)?;
     let network = PriorTransformer::load(config, &weights(&folder)?).map_err(text)?;
     let lengths: Vec<i64> = units.get("prior.lengths")?.to_vec1().map_err(text)?;
@@ -193,7 +198,7 @@ fn prior() -> Result<Deviation, String> {
 }
 
 fn image_encoder() -> Result<Deviation, String> {
-    let (units, folder) = (Units::load()?, models().join("prior/image_encoder"));
+    let (units, folder) = (Units::load()?, model("prior").join("image_encoder"));
     let config = ClipVisionConfig::open(&folder.join("config.json")).map_err(text)?;
     let network = ClipVisionModel::load(config, &weights(&folder)?).map_err(text)?;
     let picture = units.get("image.picture")?;
@@ -203,29 +208,29 @@ fn image_encoder() -> Result<Deviation, String> {
     Ok(units.against("image.embeds", &made)?.worst(units.against("image.zero", &zero)?))
 }
 
-fn movq(model: &str) -> Result<Deviation, String> {
-    let (units, folder) = (Units::load()?, models().join(model).join("movq"));
+fn movq(name: &str) -> Result<Deviation, String> {
+    let (units, folder) = (Units::load()?, model(name).join("movq"));
     let config = MovqConfig::open(&folder.join("config.json")).map_err(text)?;
     let network = Movq::load(config, &weights(&folder)?).map_err(text)?;
-    let encoded = network.encode(units.get(&format!("{model}.picture"))?).map_err(text)?;
-    let decoded = network.decode(units.get(&format!("{model}.latents"))?).map_err(text)?;
-    let worst = units.against(&format!("{model}.encoded"), &encoded)?;
-    Ok(worst.worst(units.against(&format!("{model}.decoded"), &decoded)?))
+    let encoded = network.encode(units.get(&format!("{name}.picture"))?).map_err(text)?;
+    let decoded = network.decode(units.get(&format!("{name}.latents"))?).map_err(text)?;
+    let worst = units.against(&format!("{name}.encoded"), &encoded)?;
+    Ok(worst.worst(units.against(&format!("{name}.decoded"), &decoded)?))
 }
 
-fn unet(model: &str) -> Result<Deviation, String> {
-    let (units, folder) = (Units::load()?, models().join(model).join("unet"));
+fn unet(name: &str) -> Result<Deviation, String> {
+    let (units, folder) = (Units::load()?, model(name).join("unet"));
     let config = UNetConfig::open(&folder.join("config.json")).map_err(text)?;
     let network = UNet2DConditionModel::load(config, &weights(&folder)?).map_err(text)?;
-    let image_embeds = Some(units.get(&format!("{model}.embeds"))?.clone());
+    let image_embeds = Some(units.get(&format!("{name}.embeds"))?.clone());
     let added = AddedConditions { image_embeds, ..AddedConditions::default() };
     let nothing = Tensor::zeros((2, 1, 1), DType::F32, &Device::Cpu).map_err(text)?;
     let conditioning = Conditioning { added: Some(&added), ..Conditioning::new(&nothing) };
-    let sample = units.get(&format!("{model}.sample"))?;
+    let sample = units.get(&format!("{name}.sample"))?;
     let mut worst = Deviation::default();
     for timestep in [1, 701] {
         let made = network.forward(sample, f64::from(timestep), conditioning).map_err(text)?;
-        worst = worst.worst(units.against(&format!("{model}.unet_{timestep}"), &made)?);
+        worst = worst.worst(units.against(&format!("{name}.unet_{timestep}"), &made)?);
     }
     let odd = sample.narrow(2, 0, 11).map_err(text)?;
     match network.forward(&odd, 1.0, conditioning) {

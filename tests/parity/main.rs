@@ -8,6 +8,7 @@ mod controlnet;
 mod described;
 mod fixtures;
 mod kandinsky;
+mod kandinsky_runs;
 mod lora;
 mod networks;
 mod noise;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         networks::trials(),
         kandinsky::trials(),
         controlnet::trials(),
+        kandinsky_runs::trials(),
         noise::trials(),
         pixels::trials(),
         schedulers::trials(),

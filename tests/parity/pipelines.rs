@@ -29,9 +29,10 @@ pub struct Case {
     pub set: PathBuf,
 }
 
+/// A table of cases.
 #[derive(Deserialize)]
-struct Cases {
-    cases: Vec<Case>,
+pub struct Cases {
+    pub cases: Vec<Case>,
 }
 
 /// The folders of cases: Stable Diffusion 1 with everything about settings, then 2 and XL.
@@ -68,7 +69,7 @@ pub fn trials() -> Vec<Trial> {
 /// The request that `overpaint COMMAND ... --exact` would send for these settings.
 pub fn request(case: &Case) -> Result<Request, String> {
     let mut fields = Map::new();
-    let mut conditions = Map::new();
+    let (mut conditions, mut prior) = (Map::new(), Map::new());
     for (option, value) in &case.settings {
         let field = match option.as_str() {
             "command" => "task".into(),
@@ -87,6 +88,9 @@ pub fn request(case: &Case) -> Result<Request, String> {
         };
         match field.as_str() {
             "refiner" | "refiner_start" | "refiner_steps" => {}
+            name if name.starts_with("prior_") => {
+                prior.insert(name.trim_start_matches("prior_").into(), value);
+            }
             name if name.ends_with("_size") => {
                 let (width, height) = pair(&value, 'x')?;
                 conditions.insert(field, json!({ "width": width, "height": height }));
@@ -103,6 +107,7 @@ pub fn request(case: &Case) -> Result<Request, String> {
         }
     }
     fields.insert("micro_conditions".into(), Value::Object(conditions));
+    fields.insert("prior".into(), Value::Object(prior));
     fields.entry("overlay").or_insert(json!(false));
     fields.insert("device".into(), json!("cpu"));
     fields.insert("dtype".into(), json!("f32"));

@@ -126,7 +126,7 @@ fn model(case: &Case) -> &str {
     case.settings.get("model").and_then(serde_json::Value::as_str).unwrap_or_default()
 }
 
-fn must_differ(case: &Case, changed: Request) -> Result<(), String> {
+pub fn must_differ(case: &Case, changed: Request) -> Result<(), String> {
     match deviation(case, &run(changed)?) {
         Ok(deviation) if deviation.is_within() => Err(format!("passes all the same: {deviation}")),
         _ => Ok(()),
@@ -143,7 +143,7 @@ fn with_other_weight(case: &Case, part: &str) -> Result<(), String> {
     must_differ(case, changed)
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -158,23 +158,26 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends of names of weights that no normalisation undoes the scale of.
-const WEIGHTS: [&str; 3] = [
+/// Ends of names of weights that no normalisation undoes the scale of; the first that a component
+/// has is taken.
+const WEIGHTS: [&str; 5] = [
     "mid_block.attentions.0.proj_out.weight",
     "decoder.conv_out.weight",
     "layers.0.mlp.fc2.weight",
+    "proj_to_clip_embeddings.weight",
+    "mid_block.attentions.0.to_out.0.weight",
 ];
 
 /// Multiplies one weight tensor of the component by 1.1.
-fn enlarge(part: &Path) -> candle_core::Result<()> {
+pub fn enlarge(part: &Path) -> candle_core::Result<()> {
     for entry in fs::read_dir(part)? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "safetensors") {
             continue;
         }
         let mut tensors = safetensors::load(&path, &Device::Cpu)?;
-        let chosen = |name: &&String| WEIGHTS.iter().any(|end| name.ends_with(end));
-        let Some(name) = tensors.keys().find(chosen).cloned() else { continue };
+        let ending = |end: &&str| tensors.keys().find(|name| name.ends_with(end)).cloned();
+        let Some(name) = WEIGHTS.iter().find_map(ending) else { continue };
         let larger = (&tensors[&name] * 1.1)?;
         tensors.insert(name, larger);
         return safetensors::save(&tensors, &path);

@@ -430,20 +430,14 @@ def make_decoder(folder: Path, settings: dict):
 class Result(runner.Result):
     """A run, with what came before the decoder."""
 
-    embeds: list[torch.Tensor] = field(default_factory=list)
     image_embeds: torch.Tensor | None = None
-    negative_image_embeds: torch.Tensor | None = None
 
 
 def run(prior: Path, model: Path, settings: dict, inputs: Path) -> Result:
     """Prior and decoder with one generator, as the combined pipelines have it."""
     generator = torch.Generator("cpu").manual_seed(settings["seed"])
     count = settings.get("num-images-per-prompt", 1)
-    embeds, latents, timesteps, decoded = [], [], [], []
-
-    def on_prior_step(_pipe, _index, _timestep, values):
-        embeds.append(values["latents"].clone())
-        return values
+    latents, timesteps, decoded = [], [], []
 
     def on_step(_pipe, _index, timestep, values):
         latents.append(values["latents"].clone())
@@ -459,7 +453,6 @@ def run(prior: Path, model: Path, settings: dict, inputs: Path) -> Result:
             guidance_scale=settings.get("prior-guidance-scale", 4.0),
             generator=generator,
             return_dict=False,
-            callback_on_step_end=on_prior_step,
         )
     pipe = make_decoder(model, settings)
     names = ["num-inference-steps", "guidance-scale", "width", "height"]
@@ -485,7 +478,7 @@ def run(prior: Path, model: Path, settings: dict, inputs: Path) -> Result:
             callback_on_step_end=on_step, **arguments,
         ).images
     shown = [np.asarray(image.convert("RGB")) for image in images]
-    return Result(latents, decoded[0], shown, timesteps, embeds, image_embeds, negative_image_embeds)
+    return Result(latents, decoded[0], shown, timesteps, image_embeds)
 
 
 def case(command: str, **options) -> dict:
@@ -495,16 +488,16 @@ def case(command: str, **options) -> dict:
         "command": command,
         "prompt": "a red fox in the snow!",
         "seed": 42,
-        "num-inference-steps": 5,
+        "num-inference-steps": 3,
         "guidance-scale": 4.0,
         "prior-num-inference-steps": 4,
-        "width": 32,
-        "height": 32,
+        "width": 24,
+        "height": 24,
     }
     if command != "generate":
         base |= {"image": "square.png"}
     if command == "fill":
-        base |= {"mask": "square-disc.png"}
+        base |= {"mask": "square-disc.png", "width": 32, "height": 32}
     if command == "transform":
         base |= {"strength": 0.6}
     given = {key.replace("_", "-"): value for key, value in options.items()}
@@ -513,16 +506,16 @@ def case(command: str, **options) -> dict:
 
 CASES = {
     "text": case("generate"),
-    "text-rounded-up": case("generate", width=42, height=29, prior_num_inference_steps=7),
+    "text-rounded-up": case("generate", width=30, height=17, prior_num_inference_steps=7),
     "text-negative": case("generate", negative_prompt="fog, blurry", prior_guidance_scale=2.0),
     "text-unguided": case("generate", guidance_scale=1.0, prior_guidance_scale=1.0, num_images_per_prompt=2),
     "text-batch-negative": case("generate", negative_prompt="", num_images_per_prompt=2, seed=7),
     "text-fixed": case("generate", scheduler_option={"variance_type": "fixed_small_log", "thresholding": False}),
     "transform": case("transform"),
     # Width and height change places on the way.
-    "transform-swapped": case("transform", image="wide.png", width=48, height=24),
-    "transform-batch": case("transform", num_images_per_prompt=2, strength=0.35, num_inference_steps=8),
-    "transform-own-size": case("transform", image="tall.png", width=40, height=20, strength=1.0),
+    "transform-swapped": case("transform", image="wide.png", width=36, height=20),
+    "transform-batch": case("transform", num_images_per_prompt=2, strength=0.35, num_inference_steps=7),
+    "transform-own-size": case("transform", image="tall.png", width=32, height=16, strength=1.0),
     "fill": case("fill"),
     "fill-levels": case("fill", mask="square-levels.png", image="alpha.png", negative_prompt="fog"),
     "fill-wide": case("fill", image="wide.png", mask="wide-disc.png", width=64, height=32),
@@ -610,8 +603,6 @@ def write_case(models: Path, name: str, settings: dict) -> dict:
     result = run(models / "prior", models / settings["model"], settings, inputs)
     steps = runner.looked_at(len(result.latents))
     tensors = {f"latents_{index:03}": result.latents[index] for index in steps}
-    tensors |= {f"prior_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.embeds)}
-    tensors |= {"image_embeds": result.image_embeds, "negative_image_embeds": result.negative_image_embeds}
     save_file({key: value.contiguous() for key, value in tensors.items()}, FOLDER / "cases" / f"{name}.safetensors")
     for index, picture in enumerate(result.pictures):
         suffix = f"-{index}" if len(result.pictures) > 1 else ""

@@ -2,17 +2,23 @@
 
 use egui_kittest::kittest::{NodeT, Queryable};
 use libtest_mimic::{Failed, Trial};
-use overpaint::{engine::Task, geometry::Extent};
+use overpaint::{
+    engine::{PriorUse, Task},
+    geometry::Extent,
+};
 
-use super::stage::Stage;
+use super::{panel::mark_something, stage::Stage};
 
+/// A decoder, with its prior beside it.
+const KANDINSKY: &str = "tests/fixtures/kandinsky/models/inpaint";
 const XL: &str = "tests/fixtures/families/models/xl-base";
 
 pub fn tests() -> Vec<Trial> {
-    let rows: [(&str, fn()); 4] = [
+    let rows: [(&str, fn()); 5] = [
         ("a_new_picture_is_made_where_none_is_open", a_new_picture_is_made),
         ("the_whole_picture_is_changed_without_a_mask", the_whole_picture_is_changed),
         ("what_a_model_cannot_do_is_not_offered", what_a_model_cannot_do),
+        ("kandinsky_reads_the_prompt_through_a_prior", kandinsky_reads_through_a_prior),
         ("the_second_prompt_reaches_the_model", the_second_prompt_reaches_the_model),
     ];
     let trial = |(name, test): (&str, fn())| {
@@ -89,4 +95,23 @@ fn the_second_prompt_reaches_the_model() {
     let request = stage.request();
     assert_eq!(request.prompt_2.as_deref(), Some("thick paint"));
     assert!(request.chain.is_empty() && request.denoising_end.is_none());
+}
+
+fn kandinsky_reads_through_a_prior() {
+    assert!(Stage::new(false).window.query_by_label("Prior").is_none());
+    let mut stage = Stage::with_model(false, KANDINSKY);
+    assert!(stage.window.query_by_label("LoRA").is_none(), "it takes none");
+    stage.window.get_by_label("Prior").scroll_to_me();
+    stage.settle();
+    stage.window.get_by_label("Prior").click();
+    stage.settle();
+    for slider in ["Prior steps", "Prior guidance"] {
+        // A slider and the field of its number.
+        assert_eq!(stage.window.query_all_by_label(slider).count(), 2, "{slider}");
+    }
+    mark_something(&mut stage);
+    generate(&mut stage);
+    let request = stage.request();
+    assert_eq!((request.task, request.prior), (Task::Fill, PriorUse::default()));
+    assert_eq!((request.num_inference_steps, request.guidance_scale), (50, 4.0));
 }

@@ -69,6 +69,11 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         ui.add_enabled_ui(diffuses, |ui| {
             decoding::autoencoder(ui, view.settings, view.autoencoders, commands);
         });
+        if view.settings.prior.is_read_through {
+            super::prior::show(ui, &mut view.settings.prior);
+            super::memory::show(ui, view.settings, view.foreseen);
+            return;
+        }
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::options(ui, view.settings, commands);
             super::lora::show(ui, &mut view.settings.loras, commands);

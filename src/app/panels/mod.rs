@@ -8,6 +8,7 @@ pub mod lora;
 pub mod mask;
 pub mod memory;
 pub mod notices;
+pub mod prior;
 pub mod prompts;
 pub mod result_bar;
 pub mod status;

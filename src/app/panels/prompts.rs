@@ -26,10 +26,11 @@ pub fn fields(ui: &mut Ui, settings: &mut Settings, counts: &PromptCounts) {
     let reading = |index: usize| readings.as_ref()?.as_ref().ok().map(|both| &both[index]);
     let edit = TextEdit::multiline(&mut settings.prompt).hint_text("wet sand, soft light");
     field(ui, "What should be there", reading(0), edit.desired_rows(3));
-    not_read(ui, reading(0), &mut settings.long_prompts);
+    let mut long = (!settings.prior.is_read_through).then_some(&mut settings.long_prompts);
+    not_read(ui, reading(0), long.as_deref_mut());
     let edit = TextEdit::multiline(&mut settings.negative_prompt).hint_text("blurry, text");
     field(ui, "What should not", reading(1), edit.desired_rows(1));
-    not_read(ui, reading(1), &mut settings.long_prompts);
+    not_read(ui, reading(1), long);
     if let Some(Err(why)) = readings {
         ui.add(Label::new(RichText::new(why).small().color(theme::ERROR)).wrap());
     }
@@ -58,14 +59,16 @@ fn tokens(ui: &mut Ui, reading: &PromptReading) {
     ));
 }
 
-/// What is cut off, and the way to have it read.
-fn not_read(ui: &mut Ui, reading: Option<&PromptReading>, long: &mut bool) {
+/// What is cut off, and the way to have it read where the model can.
+fn not_read(ui: &mut Ui, reading: Option<&PromptReading>, long: Option<&mut bool>) {
     let Some(cut) = reading.and_then(|reading| reading.count.cut.as_deref()) else { return };
     let shown: String = cut.chars().take(SHOWN).collect();
     let more = if shown.len() < cut.len() { " ..." } else { "" };
     let text = RichText::new(format!("Not read: {shown}{more}")).small().color(theme::ERROR);
     ui.add(Label::new(text).wrap()).on_hover_text(cut);
-    if ui.link(RichText::new("Read all of it").small()).clicked() {
+    if let Some(long) = long
+        && ui.link(RichText::new("Read all of it").small()).clicked()
+    {
         *long = true;
     }
 }

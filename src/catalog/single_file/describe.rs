@@ -97,6 +97,8 @@ fn encoders(family: Family) -> &'static [Encoder] {
         Family::StableDiffusionXl => &[FIRST, SECOND],
         Family::StableDiffusionXlRefiner => &[SECOND],
         Family::StableDiffusion1 | Family::Custom => &[FIRST],
+        // It is published in folders only, and reads through a prior.
+        Family::Kandinsky22 => &[],
     }
 }
 

@@ -182,6 +182,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// For classes that have no use for a variance: any that needs none of the network will do.
+    pub fn fixed_variance(&mut self) -> Result<()> {
+        const KEY: &str = "variance_type";
+        match self.value(KEY) {
+            Some(value) if !value.as_str().is_some_and(|kind| kind.starts_with("fixed_")) => {
+                Err(self.error(KEY, "fixed_small or null: this class learns no variance"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A key whose feature is not here: only its default will do.
     pub fn only<T: PartialEq + Into<Value>>(&mut self, key: &'static str, only: T) -> Result<()> {
         let only = only.into();

@@ -45,7 +45,7 @@ impl DpmSolverMultistep {
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Clamped)?;
         refuse_flow(reader)?;
-        reader.absent("variance_type")?;
+        reader.fixed_variance()?;
         let solver_order = reader.usize("solver_order", 2)?;
         if !(1..=3).contains(&solver_order) {
             return Err(reader.error("solver_order", "1, 2 or 3"));

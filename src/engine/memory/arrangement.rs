@@ -111,7 +111,7 @@ impl Arrangement {
         let autoencoder = kept(self.keep_autoencoder, needs.autoencoder);
         // Between its uses no layer is being read.
         let unet = kept(self.keep_unet, self.resident.unwrap_or(needs.unet).min(needs.unet));
-        let reading = needs.text + autoencoder + unet;
+        let reading = needs.text + needs.passing + autoencoder + unet;
         let coding = needs.autoencoder + needs.coding(self.room) + text + unet;
         let previews = kept(needs.previews_decoded, needs.coding(self.room));
         let sampling = self.unet_at_work(needs) + needs.sampling.max(previews) + text + autoencoder;
@@ -130,7 +130,8 @@ impl Arrangement {
     fn least(&self, needs: &Needs) -> u64 {
         let coding = needs.autoencoder + needs.coding(Some(0));
         let sampling = needs.largest_layer + needs.sampling;
-        needs.base + needs.text.max(coding).max(sampling)
+        let reading = needs.text + needs.passing;
+        needs.base + reading.max(coding).max(sampling)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn arrange(passes: &mut [Pass], size: Extent) -> Result<u64, EngineEr
 
 fn needs(pass: &Pass, size: Extent) -> Result<Needs, EngineError> {
     let device = device::open(pass.request.device)?;
-    Needs::of(&pass.folder, &pass.request, size, device::dtype(pass.request.dtype, &device))
+    Needs::of(pass, size, device::dtype(pass.request.dtype, &device))
 }
 
 fn predicted(passes: &[Pass]) -> u64 {

@@ -7,10 +7,10 @@ use candle_core::DType;
 use crate::{
     catalog::{self, ModelFolder},
     diffusion::guidance::is_guided,
-    engine::{EngineError, LoraUse, PreviewMethod, Request, Task, autoencoder::Found},
+    engine::{EngineError, LoraUse, PreviewMethod, Request, Task, autoencoder::Found, pass::Pass},
     geometry::Extent,
     networks::{
-        UNetConfig, Weights,
+        MovqConfig, UNetConfig, Weights,
         autoencoder::memory::{PictureSize, decoding_numbers, encoding_numbers},
         unet::memory::{largest_layer, skip_numbers, working_numbers},
     },
@@ -33,6 +33,8 @@ const TEXT: [&str; 2] = ["text_encoder", "text_encoder_2"];
 #[derive(Clone)]
 pub struct Needs {
     pub base: u64,
+    /// Weights that are there only while the prompt is read.
+    pub passing: u64,
     /// Weights of the text encoders.
     pub text: u64,
     /// Weights of the U-Net.
@@ -54,12 +56,12 @@ impl Needs {
     ///
     /// # Errors
     /// If a configuration or the header of a file cannot be read.
-    pub fn of(
-        folder: &ModelFolder,
-        request: &Request,
+    pub(in crate::engine) fn of(
+        Pass { folder, request, prior, .. }: &Pass,
         size: Extent,
         dtype: DType,
     ) -> Result<Self, EngineError> {
+        let prior = prior.as_ref();
         let unet = UNetConfig::open(&folder.path.join("unet/config.json"))?;
         let number = dtype.size_in_bytes() as u64;
         let guided = is_guided(request.guidance_scale) && unet.time.condition.is_none();
@@ -71,8 +73,14 @@ impl Needs {
         let sets = request.controlnets.len().min(2);
         sampling += (sets * skip_numbers(&unet, entries, height, width)) as u64;
         let (autoencoder, coding) = coding(folder, request, size)?;
+        // What a decoder reads its prompt through stays, but for one encoder that is used once.
+        let of_prior = |part: &str, dtype| {
+            prior.map_or(0, |prior| weights(&prior.path.join(prior.part(part)), dtype))
+        };
+        let staying = of_prior("prior", dtype) + of_prior("text_encoder", DType::F32);
         Ok(Self {
-            base: PROGRAM + adapters(request, dtype),
+            base: PROGRAM + adapters(request, dtype) + staying,
+            passing: of_prior("image_encoder", DType::F32),
             text: TEXT.iter().map(|part| weights(&folder.path.join(part), DType::F32)).sum(),
             unet: Weights::bytes(&folder.path.join("unet"), dtype)? + controls(request, dtype)?,
             largest_layer: largest_layer(&unet) as u64 * number,
@@ -97,6 +105,7 @@ impl Needs {
     pub fn of_numbers([base, text, unet, layer, autoencoder, coding, sampling]: [u64; 7]) -> Self {
         Self {
             base,
+            passing: 0,
             text,
             unet,
             largest_layer: layer,
@@ -125,6 +134,15 @@ fn controls(request: &Request, dtype: DType) -> Result<u64, EngineError> {
     Ok(bytes)
 }
 
+/// Numbers that are alive at once when MoVQ decodes: at the picture's size its first block takes
+/// the channels of the level before, and its normalisation makes a scale, a shift and their product
+/// with each of them.
+fn movq_numbers(config: &MovqConfig, pixels: u64) -> u64 {
+    const ALIVE: u64 = 4;
+    let widest = config.block_out_channels.iter().take(2).max();
+    ALIVE * widest.copied().unwrap_or(0) as u64 * pixels
+}
+
 /// Bytes of a component in memory; none where it is not there.
 fn weights(folder: &Path, dtype: DType) -> u64 {
     Weights::bytes(folder, dtype).unwrap_or(0)
@@ -146,6 +164,10 @@ fn coding(
     Ok(match found {
         Found::Tiny(path, _) => {
             let work = pictures as u64 * pixels * TINY_CHANNELS * F32 + results;
+            (Weights::bytes(&path, DType::F32)?, Rc::new(move |_| work))
+        }
+        Found::Movq(path, config) => {
+            let work = movq_numbers(&config, pixels) * pictures as u64 * F32 + results;
             (Weights::bytes(&path, DType::F32)?, Rc::new(move |_| work))
         }
         Found::Whole(path, config) => {

@@ -78,12 +78,18 @@ impl ClipTextConfig {
     /// # Errors
     /// If it is unreadable, or asks for something that is not supported.
     pub fn open(file: &Path) -> Result<Self> {
-        Self::read(ConfigReader::open(file)?)
+        Self::read(ConfigReader::open(file)?, false)
     }
 
-    fn read(mut json: ConfigReader) -> Result<Self> {
+    /// Of a model that is known to have a projection, whether its file names the class or not.
+    /// Errors as [`open`](Self::open).
+    pub fn open_projected(file: &Path) -> Result<Self> {
+        Self::read(ConfigReader::open(file)?, true)
+    }
+
+    fn read(mut json: ConfigReader, is_projected: bool) -> Result<Self> {
         json.only("model_type", json!("clip_text_model"))?;
-        let projection = projection(&mut json)?;
+        let projection = projection(&mut json, is_projected)?;
         let config = Self {
             vocab_size: json.take_positive("vocab_size", 49408)?,
             hidden_size: json.take_positive("hidden_size", 512)?,
@@ -158,6 +164,7 @@ impl ClipVisionConfig {
         if config.patch_size > config.image_size {
             return Err(json.error("patch_size", "larger than image_size"));
         }
+        json.ignore(&["architectures"]);
         config.layer().check(&json)?;
         finish(json)?;
         Ok(config)
@@ -197,12 +204,13 @@ fn finish(mut json: ConfigReader) -> Result<()> {
     json.finish()
 }
 
-/// The class that the file was written for decides; both classes write the width.
-fn projection(json: &mut ConfigReader) -> Result<Option<usize>> {
+/// Unless it is known, the class that the file was written for decides; both classes write the
+/// width.
+fn projection(json: &mut ConfigReader, is_projected: bool) -> Result<Option<usize>> {
     let width = json.take_positive("projection_dim", 512)?;
     let classes: Option<Vec<String>> = json.take("architectures", None)?;
     let has_it = classes.iter().flatten().any(|class| class == "CLIPTextModelWithProjection");
-    Ok(has_it.then_some(width))
+    Ok((is_projected || has_it).then_some(width))
 }
 
 fn activation(json: &mut ConfigReader) -> Result<Activation> {
@@ -216,7 +224,10 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<ClipTextConfig> {
-        ClipTextConfig::read(ConfigReader::parse(Path::new("text_encoder/config.json"), text)?)
+        ClipTextConfig::read(
+            ConfigReader::parse(Path::new("text_encoder/config.json"), text)?,
+            false,
+        )
     }
 
     #[test]
@@ -239,7 +250,9 @@ mod tests {
             let file = Path::new("image_encoder/config.json");
             ClipVisionConfig::read(ConfigReader::parse(file, text)?)
         };
-        let config = read(r#"{"patch_size": 14, "image_size": 29, "dropout": 0.0}"#).unwrap();
+        let published = r#"{"architectures": ["CLIPVisionModelWithProjection"], "patch_size": 14,
+            "image_size": 29, "dropout": 0.0}"#;
+        let config = read(published).unwrap();
         assert_eq!((config.hidden_size, config.patches()), (768, 2));
         for (text, key) in [
             (r#"{"model_type": "clip_text_model"}"#, "model_type"),

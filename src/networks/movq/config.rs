@@ -8,7 +8,7 @@ use super::norm::{NormConfig, SPATIAL_GROUPS};
 use crate::networks::{Result, config::ConfigReader, layers::Activation};
 
 /// Everything about a MoVQ but its weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MovqConfig {
     /// Of the picture, 3.
     pub in_channels: usize,

@@ -13,6 +13,8 @@ mod gpu;
 mod panel;
 #[path = "window/pictures.rs"]
 mod pictures;
+#[path = "window/prompts.rs"]
+mod prompts;
 #[path = "window/select.rs"]
 mod select;
 #[path = "window/stage.rs"]
@@ -32,6 +34,7 @@ fn main() {
         select::tests(),
         control::tests(),
         families::tests(),
+        prompts::tests(),
         pictures::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();

@@ -71,6 +71,8 @@ pub enum Command {
     UseLora(PathBuf),
     /// The settings that a LoRA for few steps wants.
     UseFewSteps(Recommended),
+    /// Puts the word of an embedding into the prompt.
+    UseEmbedding(PathBuf),
     ChooseAutoencoderFolder,
     ChooseAutoencoderFile,
     /// A folder or a file.

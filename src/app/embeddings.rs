@@ -24,6 +24,16 @@ impl Embeddings {
         self.found.iter().filter(|embedding| self.shape.fits_found(embedding))
     }
 
+    /// What is in the folders now; files from elsewhere stay as long as they are there.
+    pub fn take(&mut self, mut found: Vec<FoundEmbedding>) {
+        for known in std::mem::take(&mut self.found) {
+            if found.iter().all(|embedding| embedding.path != known.path) && known.path.is_file() {
+                found.push(known);
+            }
+        }
+        self.found = found;
+    }
+
     /// Those whose words stand in one of the texts.
     pub fn wanted(&self, texts: &[&str]) -> Vec<EmbeddingUse> {
         let is_named =
@@ -36,6 +46,14 @@ impl Embeddings {
             })
             .collect()
     }
+}
+
+/// A word behind a text.
+fn append(text: &mut String, word: &str) {
+    if !text.is_empty() && !text.ends_with(char::is_whitespace) {
+        text.push(' ');
+    }
+    text.push_str(word);
 }
 
 /// Whether a word stands in a text by itself, in letters of any case.
@@ -52,6 +70,27 @@ impl App {
     /// Looks into the folders again.
     pub(super) fn find_embeddings(&mut self) {
         self.background.find_embeddings();
+    }
+
+    /// Puts the word of an embedding into the prompt, and the file into the list if it is new.
+    pub(super) fn use_embedding(&mut self, path: &Path) {
+        let embeddings = &mut self.settings.embeddings;
+        if embeddings.found.iter().all(|embedding| embedding.path != path) {
+            match FoundEmbedding::open(path) {
+                Ok(embedding) => embeddings.found.push(embedding),
+                Err(why) => return self.complain(why.to_string()),
+            }
+        }
+        let chosen = embeddings.found.iter().find(|embedding| embedding.path == path);
+        let Some(embedding) = chosen else { return };
+        if embeddings.shape.fits_found(embedding) {
+            append(&mut self.settings.prompt, &embedding.token);
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.complain(format!(
+                "{name} was made for another family of models; choose one of those first"
+            ));
+        }
     }
 
     /// Looks into another folder from now on.
@@ -73,5 +112,13 @@ mod tests {
         assert!(has_word("(FOG-x:1.2)", "fog-x"));
         assert!(!has_word("a foggy day", "fog"));
         assert!(!has_word("fog_2", "fog"));
+    }
+
+    #[test]
+    fn words_are_appended() {
+        let mut text = String::new();
+        append(&mut text, "<moss>");
+        append(&mut text, "fog");
+        assert_eq!(text, "<moss> fog");
     }
 }

@@ -52,6 +52,7 @@ impl App {
             Command::FindEmbeddings => self.find_embeddings(),
             Command::UseLora(path) => self.use_lora(path),
             Command::UseFewSteps(wanted) => self.use_few_steps(wanted),
+            Command::UseEmbedding(path) => self.use_embedding(&path),
             Command::ChooseAutoencoderFolder => self.ask_for(Purpose::AutoencoderFolder),
             Command::ChooseAutoencoderFile => self.ask_for(Purpose::AutoencoderFile),
             Command::UseAutoencoder(path) => self.use_autoencoder(path),

@@ -34,7 +34,7 @@ impl App {
             match done {
                 Done::Chosen(purpose, path) => self.commands.push(purpose.command(path)),
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
-                Done::Embeddings(found) => self.settings.embeddings.found = found,
+                Done::Embeddings(found) => self.settings.embeddings.take(found),
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),
                 Done::Dismissed(_) => {}
                 Done::NoDialog(purpose) => {
@@ -118,7 +118,8 @@ impl App {
             Command::UseModel(path.to_string_lossy().into_owned())
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
             match SingleFile::open(path).map(|file| file.kind()) {
-                Ok(Kind::Lora | Kind::Embedding) => Command::UseLora(path.to_owned()),
+                Ok(Kind::Lora) => Command::UseLora(path.to_owned()),
+                Ok(Kind::Embedding) => Command::UseEmbedding(path.to_owned()),
                 Ok(Kind::Autoencoder | Kind::TinyAutoencoder) => {
                     Command::UseAutoencoder(path.to_owned())
                 }

@@ -1,6 +1,6 @@
 //! The texts of a request: their wildcards resolved, read by a model, and counted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
@@ -162,17 +162,25 @@ pub struct FoundEmbedding {
     widths: [Option<usize>; 2],
 }
 
-/// All embeddings in the folders. Files of other kinds are passed over.
-pub fn found_embeddings() -> Vec<FoundEmbedding> {
-    let found = |file: ShelfFile| {
-        let inversion = TextualInversion::open(&file.path, None).ok()?;
-        Some(FoundEmbedding {
+impl FoundEmbedding {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it is no embedding.
+    pub fn open(path: &Path) -> Result<Self, EngineError> {
+        let inversion = TextualInversion::open(path, None)?;
+        Ok(Self {
             token: inversion.token().to_owned(),
-            path: file.path,
+            path: path.to_owned(),
             vectors: inversion.count(0).max(inversion.count(1)),
             widths: widths(&inversion),
         })
-    };
+    }
+}
+
+/// All embeddings in the folders. Files of other kinds are passed over.
+pub fn found_embeddings() -> Vec<FoundEmbedding> {
+    let found = |file: ShelfFile| FoundEmbedding::open(&file.path).ok();
     catalog::EMBEDDINGS.list().into_iter().filter_map(found).collect()
 }
 

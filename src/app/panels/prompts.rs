@@ -135,11 +135,10 @@ fn second(ui: &mut Ui, name: &str, text: &mut String) {
 /// The words that fit the model, to put into the prompt, and where they are looked for.
 fn embeddings(ui: &mut Ui, settings: &mut Settings, commands: &mut CommandQueue) {
     ui.label(RichText::new("Embeddings").color(theme::TEXT));
-    let mut chosen = None;
     ui.horizontal_wrapped(|ui| {
         for embedding in settings.embeddings.fitting() {
             if ui.link(&embedding.token).on_hover_text(about(embedding)).clicked() {
-                chosen = Some(embedding.token.clone());
+                commands.push(Command::UseEmbedding(embedding.path.clone()));
             }
         }
         if settings.embeddings.fitting().next().is_none() {
@@ -147,9 +146,6 @@ fn embeddings(ui: &mut Ui, settings: &mut Settings, commands: &mut CommandQueue)
             ui.label(RichText::new(text).small().color(theme::TEXT_QUIET));
         }
     });
-    if let Some(word) = chosen {
-        insert(&mut settings.prompt, &word);
-    }
     ui.horizontal(|ui| {
         let add = ui.link("Add a folder of embeddings ...");
         if add.on_hover_text("Embeddings in it and below it are listed here").clicked() {
@@ -168,12 +164,4 @@ fn about(embedding: &FoundEmbedding) -> String {
         embedding.vectors,
         embedding.path.display()
     )
-}
-
-/// A word behind a text.
-fn insert(text: &mut String, word: &str) {
-    if !text.is_empty() && !text.ends_with(char::is_whitespace) {
-        text.push(' ');
-    }
-    text.push_str(word);
 }

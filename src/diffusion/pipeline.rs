@@ -172,7 +172,8 @@ pub(super) type AfterStep<'a> =
     Box<dyn Fn(&dyn Scheduler, Tensor, Option<f64>) -> Result<Tensor> + 'a>;
 
 impl Run<'_> {
-    /// Lays out the schedule; gives the timesteps that run at this strength.
+    /// Lays out the schedule; gives the timesteps from the one where this strength begins. The
+    /// first is what the picture is noised for, even where the run ends before it.
     pub(super) fn timesteps(&mut self, sampling: &Sampling, partial: bool) -> Result<Vec<f64>> {
         check(sampling)?;
         self.heed(ControlFlow::Continue(()))?;
@@ -186,14 +187,10 @@ impl Run<'_> {
         if partial {
             self.scheduler.set_begin_index(begin);
         }
-        let mut timesteps = self.scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
-        if let Some(last) = sampling.down_to {
-            let count = timesteps.iter().filter(|timestep| **timestep >= last).count();
-            timesteps.truncate(count);
-        }
+        let timesteps = self.scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
         if timesteps.is_empty() {
             let text = "no timestep is left to run; raise the strength or the steps, or let this \
-                        part of the run begin earlier or end later";
+                        part of the run begin earlier";
             return Err(Error::Invalid(text.into()));
         }
         Ok(timesteps)
@@ -214,7 +211,8 @@ impl Run<'_> {
         Ok(timesteps.len().saturating_sub(count))
     }
 
-    /// Runs the network down `timesteps` and gives the last latents.
+    /// Runs the network down `timesteps`, as far as this part of the run goes, and gives the last
+    /// latents. That can be no step at all: the next part then takes the latents as they are.
     pub(super) fn denoise(
         &mut self,
         mut latents: Tensor,
@@ -225,8 +223,9 @@ impl Run<'_> {
     ) -> Result<Tensor> {
         let conditioning = Conditioning::new(self.denoiser, prompt, sampling, extras, self.device)?;
         self.heed(ControlFlow::Continue(()))?;
-        let left_out = |last| self.scheduler.timesteps().iter().filter(|t| **t < last).count();
-        let laid_out = timesteps.len() + sampling.down_to.map_or(0, left_out);
+        let laid_out = timesteps.len();
+        let ends = |last: f64| timesteps.iter().filter(|timestep| **timestep >= last).count();
+        let timesteps = &timesteps[..sampling.down_to.map_or(laid_out, ends)];
         for (index, &timestep) in timesteps.iter().enumerate() {
             let input = self.scheduler.scale_model_input(&latents)?;
             let place = (index, laid_out);

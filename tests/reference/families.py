@@ -106,6 +106,10 @@ CASES = {
     "ensemble-image": transform(
         "xl-base", refiner="xl-refiner", refiner_start=0.6, strength=0.8, num_inference_steps=6
     ),
+    # The strength begins where the base's part of the run has ended: it only noises the picture.
+    "ensemble-fill4-no-base-step": fill(
+        "xl-base", refiner="xl-refiner", refiner_start=0.6, strength=0.4, num_inference_steps=5
+    ),
     "refined-text": generate(refiner="xl-refiner", refiner_steps=7, scheduler="EulerAncestral", **SIZES),
     "refined-fill4": fill("xl-base", refiner="xl-refiner", refiner_steps=7, strength=0.8),
     "refined-other": generate(refiner="xl-refiner-other", refiner_steps=7),

@@ -50,8 +50,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         let current = view.models.iter().find(|m| m.id == view.settings.model);
         super::task::show(ui, view.settings, current);
         let takes_sizes = current.is_some_and(|m| m.takes_sizes);
-        let diffuses =
-            view.models.iter().find(|m| m.id == view.settings.model).is_none_or(|m| m.diffuses);
+        let diffuses = current.is_none_or(|m| m.diffuses);
         ui.add_enabled_ui(diffuses, |ui| {
             super::prompts::fields(ui, view.settings, view.prompt_counts);
             ui.add_space(theme::GAP);
@@ -61,8 +60,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         super::mask::show(ui, view.settings, view.overlay, commands);
         ui.add_space(theme::GAP);
         ui.label(theme::heading("Advanced"));
-        let own_heeds_eta =
-            view.models.iter().any(|m| m.id == view.settings.model && m.recommended.eta.is_some());
+        let own_heeds_eta = current.is_some_and(|m| m.recommended.eta.is_some());
         ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings, own_heeds_eta));
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
         decoding::preview(ui, view.settings);

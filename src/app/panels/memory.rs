@@ -21,16 +21,27 @@ const MOST: f64 = 64.0;
 
 /// What was foreseen last, and for which settings: reading the headers of a model's files takes a
 /// moment, so it is not done in every frame.
-#[derive(Default)]
 pub struct Foreseen {
+    /// The largest budget, in GiB.
+    most: f64,
     request: Option<Request>,
     /// Short, and as a sentence.
     texts: (String, String),
 }
 
+impl Default for Foreseen {
+    fn default() -> Self {
+        let most = machine_bytes().map_or(MOST, |(all, _)| all as f64 / f64::from(1 << 30));
+        Self { most: most.ceil(), request: None, texts: Default::default() }
+    }
+}
+
 impl Foreseen {
-    /// In words, for the size that the model paints best at.
-    fn text(&mut self, settings: &Settings) -> (&str, &str) {
+    /// In words, for the size that the model paints best at. While a slider is `held` they wait.
+    fn text(&mut self, settings: &Settings, held: bool) -> (&str, &str) {
+        if held && self.request.is_some() {
+            return (&self.texts.0, &self.texts.1);
+        }
         // Of these the memory does not depend; they change all the time.
         let request = Request {
             prompt: String::new(),
@@ -64,18 +75,18 @@ fn words(request: &Request) -> (String, String) {
 }
 
 pub fn show(ui: &mut Ui, settings: &mut Settings, foreseen: &mut Foreseen) {
-    let (title, text) = foreseen.text(settings);
+    let (most, held) = (foreseen.most, ui.input(|input| input.pointer.any_down()));
+    let (title, text) = foreseen.text(settings, held);
     let text = RichText::new(text).small().color(theme::TEXT_QUIET);
     CollapsingHeader::new(title).id_salt("memory").show(ui, |ui| {
         ui.add(egui::Label::new(text).wrap());
-        let most = machine_bytes().map_or(MOST, |(all, _)| all as f64 / f64::from(1 << 30));
         widgets::slider(
             ui,
             "Budget",
             "GiB that a run may take; 0 is without limit. Below what the model takes, runs get slower \
              and give the same picture.",
             &mut settings.memory_budget,
-            Scale::new(0.0..=most.ceil(), 1, 0.5),
+            Scale::new(0.0..=most, 1, 0.5),
         );
     });
 }

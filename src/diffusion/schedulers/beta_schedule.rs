@@ -15,6 +15,14 @@ pub(super) struct BetaDefaults {
 pub(super) const DDPM_BETAS: BetaDefaults =
     BetaDefaults { beta_start: 0.0001, beta_end: 0.02, schedule: BetaSchedule::Linear };
 
+/// Stable Diffusion's: what classes for distilled models default to.
+pub(super) const STABLE_DIFFUSION_BETAS: BetaDefaults =
+    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::ScaledLinear };
+
+/// What the classes that came from k-diffusion with two evaluations a step default to.
+pub(super) const SECOND_ORDER_BETAS: BetaDefaults =
+    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::Linear };
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BetaSchedule {
     Linear,

@@ -1,6 +1,6 @@
 //! DDIM: Song et al. 2020, "Denoising diffusion implicit models". Formula numbers are the paper's.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
@@ -78,7 +78,7 @@ impl Scheduler for Ddim {
         let direction = (1.0 - alpha_prev - deviation * deviation).sqrt();
         let mut prev = combined(&[(alpha_prev.sqrt(), &picture), (direction, &noise)])?;
         if context.eta > 0.0 {
-            let fresh = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let fresh = context.fresh_noise(sample)?;
             prev = (prev + (fresh * f64::from(deviation))?)?;
         }
         Ok(StepOutput { prev_sample: prev, pred_original_sample: Some(picture) })

@@ -1,7 +1,7 @@
 //! DDPM: Ho et al. 2020, "Denoising diffusion probabilistic models". Formula numbers are the
 //! paper's. Slow: it wants hundreds of steps.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
@@ -126,7 +126,7 @@ impl Scheduler for Ddpm {
         let mut prev_sample = combined(&[(of_picture, &picture), (of_sample, sample)])?;
         if timestep > 0.0 {
             let small = (rest_prev / rest * beta).max(1e-20);
-            let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let noise = context.fresh_noise(sample)?;
             let added = match (self.variance, learned) {
                 (Variance::Large, _) => (noise * f64::from(beta.sqrt()))?,
                 (Variance::Learned, Some(variance)) => (noise * variance.sqrt()?)?,

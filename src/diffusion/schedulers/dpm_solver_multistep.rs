@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
@@ -152,7 +152,7 @@ impl Scheduler for DpmSolverMultistep {
         let coefficients = Coefficients::new(self.algorithm, self.solver, next, &levels);
         let mut prev_sample = coefficients.apply(sample, self.history.make_contiguous())?;
         if self.algorithm.is_stochastic() {
-            let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let noise = context.fresh_noise(sample)?;
             prev_sample = (prev_sample + (noise * f64::from(coefficients.noise))?)?;
         }
         self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);

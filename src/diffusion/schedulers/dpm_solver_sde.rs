@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
-    beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
+    beta_schedule::{SECOND_ORDER_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     midpoint::scaled,
     prediction::{Prediction, combined},
@@ -17,9 +17,6 @@ use crate::diffusion::{
     NoiseSource, Result,
     noise::{BrownianTree, first_integer},
 };
-
-const BETAS: BetaDefaults =
-    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::Linear };
 
 pub(super) struct DpmSolverSde {
     /// Of training, rising.
@@ -40,7 +37,7 @@ impl DpmSolverSde {
     pub const CLASS: &'static str = "DPMSolverSDEScheduler";
 
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
-        let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Unknown)?;
+        let train = TrainSchedule::read(reader, &SECOND_ORDER_BETAS, ZeroSnr::Unknown)?;
         Ok(Self {
             table: train.sigmas(),
             prediction: Prediction::read_without_sample(reader)?,

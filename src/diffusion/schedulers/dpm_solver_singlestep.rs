@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use candle_core::{DType, Result as TensorResult, Tensor};
+use candle_core::{Result as TensorResult, Tensor};
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
@@ -178,7 +178,7 @@ impl Scheduler for DpmSolverSinglestep {
         let start = self.start.as_ref().unwrap_or(sample);
         let (mut prev_sample, noise_factor) = self.moved(start, index, order)?;
         if self.algorithm.is_stochastic() {
-            let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let noise = context.fresh_noise(sample)?;
             prev_sample = (prev_sample + (noise * f64::from(noise_factor))?)?;
         }
         self.track.index.advance();

@@ -1,7 +1,7 @@
 //! Euler with ancestral noise: each step goes lower than it must and adds fresh noise to come back
 //! (k-diffusion's `sample_euler_ancestral`).
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
@@ -68,7 +68,7 @@ impl Scheduler for EulerAncestral {
         let down = (next_power - up * up).sqrt();
         let slope = ((sample - &picture)? / f64::from(sigma))?;
         // Drawn even for the last step, where it is multiplied by zero.
-        let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+        let noise = context.fresh_noise(sample)?;
         let prev_sample = combined(&[(1.0, sample), (down - sigma, &slope), (up, &noise)])?;
         self.track.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })

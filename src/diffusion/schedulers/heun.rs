@@ -5,16 +5,13 @@ use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
-    beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
+    beta_schedule::{SECOND_ORDER_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
     sigma_track::SigmaTrack,
     sigmas::{Spread, interpolated, timesteps_of, with_final},
 };
 use crate::diffusion::Result;
-
-const BETAS: BetaDefaults =
-    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::Linear };
 
 pub(super) struct Heun {
     /// Of training, rising.
@@ -38,7 +35,7 @@ impl Heun {
     pub const CLASS: &'static str = "HeunDiscreteScheduler";
 
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
-        let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Unknown)?;
+        let train = TrainSchedule::read(reader, &SECOND_ORDER_BETAS, ZeroSnr::Unknown)?;
         Ok(Self {
             table: train.sigmas(),
             prediction: Prediction::read(reader)?,

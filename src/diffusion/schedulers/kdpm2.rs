@@ -2,11 +2,11 @@
 //! k-diffusion's `sample_dpm_2`, and `sample_dpm_2_ancestral`, whose steps go lower than they must
 //! and add fresh noise to come back. Every step but the last evaluates the network twice.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
-    beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
+    beta_schedule::{SECOND_ORDER_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     midpoint::{Midpoints, scaled},
     prediction::{Prediction, combined},
@@ -14,9 +14,6 @@ use super::{
     sigmas::Spread,
 };
 use crate::diffusion::Result;
-
-const BETAS: BetaDefaults =
-    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::Linear };
 
 /// How much fresh noise a step from one sigma to the next adds.
 type Fresh = fn(f32, f32) -> f32;
@@ -48,7 +45,7 @@ impl Kdpm2 {
     }
 
     fn read(reader: &mut Reader<'_>, class: &'static str, fresh: Option<Fresh>) -> Result<Self> {
-        let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Unknown)?;
+        let train = TrainSchedule::read(reader, &SECOND_ORDER_BETAS, ZeroSnr::Unknown)?;
         Ok(Self {
             class,
             fresh,
@@ -129,8 +126,7 @@ impl Scheduler for Kdpm2 {
                 match self.fresh {
                     None => fallen,
                     Some(fresh) => {
-                        let shape = sample.shape().clone();
-                        let noise = context.noise.randn(shape, sample.device(), DType::F32)?;
+                        let noise = context.fresh_noise(sample)?;
                         combined(&[(1.0, &fallen), (fresh(step.sigma, step.next), &noise)])?
                     }
                 }

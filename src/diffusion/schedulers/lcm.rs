@@ -1,19 +1,17 @@
 //! LCM: Luo et al. 2023, "Latent consistency models". Only for models distilled for it.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
     alpha_track::AlphaTrack,
-    beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
+    beta_schedule::{STABLE_DIFFUSION_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
     spacing::{Spacing, distilled, read_original_steps},
 };
 use crate::diffusion::Result;
 
-const BETAS: BetaDefaults =
-    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::ScaledLinear };
 /// The spread of the data that the models were distilled with.
 const SIGMA_DATA: f32 = 0.5;
 
@@ -29,7 +27,7 @@ impl Lcm {
     pub const CLASS: &'static str = "LCMScheduler";
 
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
-        let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Exact)?;
+        let train = TrainSchedule::read(reader, &STABLE_DIFFUSION_BETAS, ZeroSnr::Exact)?;
         let clip = Limit::read_clip(reader, false)?;
         // Read by the class, but without effect: LCM lays out its own timesteps.
         Spacing::read(reader, Spacing::Leading)?;
@@ -97,7 +95,7 @@ impl Scheduler for Lcm {
                 pred_original_sample: Some(denoised),
             });
         }
-        let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+        let noise = context.fresh_noise(sample)?;
         let factors = (alpha_prev.sqrt(), (1.0 - alpha_prev).sqrt());
         let prev_sample = combined(&[(factors.0, &denoised), (factors.1, &noise)])?;
         Ok(StepOutput { prev_sample, pred_original_sample: Some(denoised) })

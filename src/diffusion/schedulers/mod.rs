@@ -34,7 +34,7 @@ mod unipc_coefficients;
 mod unipc_multistep;
 mod unscaled;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 pub use config::{PipelineKind, SchedulerConfig};
 pub use registry::{ALL, SchedulerInfo, build, find};
@@ -57,6 +57,13 @@ pub struct StepContext<'a> {
     pub eta: f64,
     /// Ancestral and stochastic samplers draw from it, in the order of the reference.
     pub noise: &'a mut dyn NoiseSource,
+}
+
+impl StepContext<'_> {
+    /// The noise that a step adds to latents of this shape, in f32; one draw.
+    fn fresh_noise(self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        self.noise.randn(latents.shape().clone(), latents.device(), DType::F32)
+    }
 }
 
 /// A schedule as laid out, and where the run stands in it: what classes of one family share.

@@ -2,20 +2,17 @@
 //! for Hyper-SD's one-step models. The run's eta is the paper's gamma: how far each step goes past
 //! the next timestep before noise brings it back.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
     alpha_track::AlphaTrack,
-    beta_schedule::{BetaDefaults, BetaSchedule, TrainSchedule, ZeroSnr},
+    beta_schedule::{STABLE_DIFFUSION_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
     prediction::{Limit, Prediction, combined},
     spacing::{Spacing, distilled, read_original_steps},
 };
 use crate::diffusion::Result;
-
-const BETAS: BetaDefaults =
-    BetaDefaults { beta_start: 0.00085, beta_end: 0.012, schedule: BetaSchedule::ScaledLinear };
 
 pub(super) struct Tcd {
     track: AlphaTrack,
@@ -27,7 +24,7 @@ impl Tcd {
     pub const CLASS: &'static str = "TCDScheduler";
 
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
-        let train = TrainSchedule::read(reader, &BETAS, ZeroSnr::Exact)?;
+        let train = TrainSchedule::read(reader, &STABLE_DIFFUSION_BETAS, ZeroSnr::Exact)?;
         // Known to the class, but without effect.
         Limit::read_clip(reader, false)?;
         Limit::read_threshold(reader, Limit::None)?;
@@ -87,7 +84,7 @@ impl Scheduler for Tcd {
         let mut prev_sample = combined(&[(factors.0, &picture), (factors.1, &noise)])?;
         if context.eta > 0.0 && next.is_some() {
             let kept = alpha_next / alpha_target;
-            let fresh = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let fresh = context.fresh_noise(sample)?;
             prev_sample = combined(&[(kept.sqrt(), &prev_sample), ((1.0 - kept).sqrt(), &fresh)])?;
         }
         self.track.index.advance();

@@ -2,7 +2,7 @@
 //! timesteps reach from the last to the very first; formula numbers are those of Ho et al. 2020,
 //! "Denoising diffusion probabilistic models".
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::{
     Scheduler, SchedulerConfig, StepContext, StepOutput, Track,
@@ -102,7 +102,7 @@ impl Scheduler for UnClip {
         let mut prev_sample = combined(&[(of_picture, &picture), (of_sample, sample)])?;
         if here > 0 {
             let deviation = (0.5 * (rest_prev / rest * beta).max(1e-20).ln()).exp();
-            let noise = context.noise.randn(sample.shape().clone(), sample.device(), DType::F32)?;
+            let noise = context.fresh_noise(sample)?;
             prev_sample = (prev_sample + (noise * f64::from(deviation))?)?;
         }
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })

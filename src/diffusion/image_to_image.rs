@@ -4,9 +4,9 @@
 use candle_core::Tensor;
 
 use super::{
-    Error, Result,
+    Error, Prompt, Result, Sampling,
     latents::{Source, repeated},
-    pipeline::{Extras, Prompt, Run, Sampling},
+    pipeline::{Extras, Run},
 };
 
 pub struct ImageToImage<'a> {

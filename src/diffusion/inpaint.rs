@@ -5,9 +5,9 @@
 use candle_core::Tensor;
 
 use super::{
-    Error, Posterior, Result, Scheduler,
+    Error, Posterior, Prompt, Result, Sampling, Scheduler,
     latents::{Source, binarised, latent_mask, repeated},
-    pipeline::{Extras, Prompt, Run, Sampling},
+    pipeline::{Extras, Run},
 };
 
 pub struct Inpaint<'a> {

@@ -4,10 +4,10 @@
 use candle_core::{DType, Tensor};
 
 use super::{
-    Error, Result,
+    Error, Prompt, Result, Sampling,
     inpaint::keep,
     latents::{binarised, latent_mask, repeated},
-    pipeline::{Extras, Prompt, Run, Sampling},
+    pipeline::{Extras, Run},
 };
 
 pub struct KandinskyInpaint<'a> {

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::{
-    Error, Result,
-    pipeline::{Extras, Prompt, Run, Sampling},
+    Error, Prompt, Result, Sampling,
+    pipeline::{Extras, Run},
 };
 
 pub struct TextToImage<'a> {

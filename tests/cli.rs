@@ -22,6 +22,7 @@ fn overpaint(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_overpaint"));
     command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command.env("OVERPAINT_MODELS", fixture("models")).env("HF_HUB_CACHE", folder);
+    command.env("XDG_CACHE_HOME", folder);
     command
 }
 
@@ -74,7 +75,6 @@ fn without_a_name_a_prompt_takes_the_starter_and_none_the_content_aware_fill() {
     let (image, mask) = (fixture("inputs/wide.png"), fixture("inputs/wide-disc.png"));
     for (words, expected) in [(&[][..], "content-aware"), (&["--prompt", "blue sky"], "starter")] {
         let output = overpaint(folder.path())
-            .env("XDG_CACHE_HOME", folder.path())
             .args(["fill", &image, "--mask", &mask, "--steps", "2", "--output", "out.png"])
             .args(["--json", "--seed", "1"])
             .args(words)

@@ -14,6 +14,7 @@ fn fixture(path: &str) -> PathBuf {
 fn fill(folder: &Path, image: &Path, mask: &Path, model: &Path) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_overpaint"))
         .current_dir(folder)
+        .env("XDG_CACHE_HOME", folder)
         .arg("fill")
         .args([image, Path::new("--mask"), mask, Path::new("--model"), model])
         .args(["--steps", "1", "--output", "out.png"])

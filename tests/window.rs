@@ -1,6 +1,8 @@
 //! The real window without a screen: driven by label and by pointer, with a scripted model in place
 //! of a real one, and a few pictures of it.
 
+#[path = "support/cache.rs"]
+mod cache;
 #[path = "window/canvas.rs"]
 mod canvas;
 #[path = "window/control.rs"]
@@ -20,13 +22,15 @@ mod select;
 #[path = "window/stage.rs"]
 mod stage;
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    // SAFETY: no other thread runs yet, here and below.
+    let _cache = unsafe { cache::own_cache_folder() };
     let arguments = libtest_mimic::Arguments::from_args();
     // Where the window finds weights for smart select, and ControlNets; the script runs in their place.
     let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let places = [tests.join("window/weights"), tests.join("fixtures/parity/controlnets")];
     let places = std::env::join_paths(places).unwrap();
-    // SAFETY: no other thread runs yet that could read the environment.
+    // SAFETY: as above.
     unsafe { std::env::set_var("OVERPAINT_MODELS", places) };
     let tests = [
         panel::tests(),
@@ -37,5 +41,5 @@ fn main() {
         prompts::tests(),
         pictures::tests(),
     ];
-    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
+    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }

@@ -3,6 +3,8 @@
 //!
 //! `cargo test --test parity` runs all; `cargo test --test parity fill9` those whose name says so.
 
+#[path = "../support/cache.rs"]
+mod cache;
 mod compare;
 mod controlnet;
 mod described;
@@ -25,6 +27,8 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet.
+    let _cache = unsafe { cache::own_cache_folder() };
     let trials = [
         tokens::trials(),
         prompts::trials(),

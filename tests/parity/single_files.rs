@@ -99,16 +99,26 @@ pub fn trials() -> Vec<Trial> {
             trials.push(with_the_autoencoder_apart(case, "first_stage_model."));
             trials.push(with_the_autoencoder_apart(case, ""));
         }
+        if case.name == "xl-pruned-text" {
+            trials.push(with_its_own_configuration(case));
+        }
     }
-    let steered = cases_of("controlnet.json").into_iter().find(|case| case.name == "control-text");
-    trials.extend(steered.map(steered_by_a_file));
+    for (case, network, names) in [
+        ("control-text", "plain", Names::Original),
+        ("control-xl-text", "xl", Names::Original),
+        ("control-xl-text", "xl", Names::Diffusers),
+    ] {
+        let case = cases_of("controlnet.json").into_iter().find(|found| found.name == case);
+        trials.extend(case.map(|case| steered_by_a_file(case, network, names)));
+    }
     for case in cases {
         let changes =
             [("thirds", swapped_thirds as Change), ("blocks", swapped_blocks), ("marks", unmarked)];
         let counts = |what: &str| match what {
-            "thirds" => case.name.starts_with("sd2") || case.name.starts_with("xl"),
+            "thirds" => matches!(case.name.as_str(), "sd2-text" | "xl-text"),
             "marks" => case.name.starts_with("sd2"),
-            _ => true,
+            // Of pruned networks the middle has not both of them.
+            _ => !matches!(case.name.as_str(), "xl-pruned-text" | "xl-no-middle-text"),
         };
         trials.extend(
             changes
@@ -179,21 +189,49 @@ fn with_the_autoencoder_apart(case: &Case, prefix: &'static str) -> Trial {
     })
 }
 
-/// A ControlNet by its original names, with the configuration that no header tells beside it.
-fn steered_by_a_file(case: Case) -> Trial {
-    measured(format!("single-file::{}", case.name), move || {
+/// What the tensors of a file are called.
+#[derive(Clone, Copy)]
+enum Names {
+    /// As in the original code.
+    Original,
+    /// As in diffusers' folders, which is how most ControlNets for Stable Diffusion XL are shared.
+    Diffusers,
+}
+
+/// A ControlNet in a file, with the configuration that no header tells beside it.
+fn steered_by_a_file(case: Case, network: &'static str, names: Names) -> Trial {
+    let kind = if matches!(names, Names::Original) { "" } else { "-diffusers-names" };
+    measured(format!("single-file::{}{kind}", case.name), move || {
         let scratch = tempfile::tempdir().map_err(told)?;
         let mut request = controlnet::request(&case, scratch.path())?;
         let folder = PathBuf::from(&request.controlnets[0].model);
-        let names: HashMap<String, String> =
+        let originals: HashMap<String, HashMap<String, String>> =
             fixtures::read_file(&set().join("controlnet-names.json"));
         let stored = folder.join("diffusion_pytorch_model.safetensors");
         let tensors = safetensors::load(&stored, &Device::Cpu).map_err(told)?;
-        let renamed = tensors.into_iter().map(|(name, tensor)| (names[&name].clone(), tensor));
+        let renamed = tensors.into_iter().map(|(name, tensor)| match names {
+            Names::Original => (originals[network][&name].clone(), tensor),
+            Names::Diffusers => (name, tensor),
+        });
         let file = folder.with_extension("safetensors");
         write(&renamed.collect(), &file).map_err(told)?;
         std::fs::remove_file(stored).map_err(told)?;
         request.controlnets[0].model = file.display().to_string();
+        deviation(&case, &run(request)?)
+    })
+}
+
+/// A pruned U-Net with the configuration that the reference wrote beside it, which must say the
+/// same as the header does.
+fn with_its_own_configuration(case: &Case) -> Trial {
+    let case = case.clone();
+    measured(format!("single-file::{}-own-configuration", case.name), move || {
+        let folder = tempfile::tempdir().map_err(told)?;
+        let request = changed(&case, Ok, folder.path())?;
+        let beside = Path::new(&request.model).with_extension("").join("unet");
+        std::fs::create_dir_all(&beside).map_err(told)?;
+        std::fs::copy(set().join("xl-pruned-unet.json"), beside.join("config.json"))
+            .map_err(told)?;
         deviation(&case, &run(request)?)
     })
 }

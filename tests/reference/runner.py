@@ -204,7 +204,7 @@ def make_pipeline(folder: Path, settings: dict, inputs: Path):
         pipe = XL_PIPELINES[command](**parts, add_watermarker=False)
     else:
         index = json.loads((folder / "model_index.json").read_text())
-        own = LCM_PIPELINES if index["_class_name"].startswith("LatentConsistencyModel") else {}
+        own = LCM_PIPELINES if index.get("_class_name", "").startswith("LatentConsistencyModel") else {}
         pipe = own.get(command, PIPELINES[command])(**parts)
     pipe.set_progress_bar_config(disable=True)
     options = settings.get("scheduler-option", {})

@@ -10,6 +10,7 @@ What was fitted lies in NAME.safetensors, under the file's own names.
 """
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -55,6 +56,12 @@ XL = LINEAR | dict(
     addition_embed_type="text_time",
     addition_time_embed_dim=8,
 )
+PRUNED = dict(
+    layers_per_block=2,
+    transformer_layers_per_block=[1, [2, 1]],
+    reverse_transformer_layers_per_block=[[1, 3, 2], 1],
+    mid_block_type="UNetMidBlock2D",
+)
 DDIM = models.SD_SCHEDULER | dict(_class_name="DDIMScheduler", clip_sample=False, set_alpha_to_one=False)
 PNDM = models.SD_SCHEDULER | dict(
     _class_name="PNDMScheduler", skip_prk_steps=True, set_alpha_to_one=False, clip_sample=False
@@ -71,6 +78,15 @@ MODELS = {
     "sd2-v": ("sd2", UNET | LINEAR, DDIM | V, ["v_pred"]),
     "xl": ("xl", UNET | XL | dict(transformer_layers_per_block=[1, 2], cross_attention_dim=128), EULER, []),
     "refiner": ("refiner", UNET | XL, EULER, []),
+    # Pruned as SSD-1B and Vega are: depths that differ from layer to layer, a middle without attention.
+    "xl-pruned": ("xl", UNET | XL | PRUNED | dict(cross_attention_dim=128), EULER, []),
+    # And as KOALA is: no middle at all.
+    "xl-no-middle": (
+        "xl",
+        UNET | XL | dict(transformer_layers_per_block=[1, 2], mid_block_type=None, cross_attention_dim=128),
+        EULER,
+        [],
+    ),
 }
 
 
@@ -93,6 +109,8 @@ CASES = {
     "sd2-text": case("generate", "sd2-v"),
     "xl-text": case("generate", "xl"),
     "refiner-image": case("transform", "refiner", strength=0.6, num_inference_steps=5),
+    "xl-pruned-text": case("generate", "xl-pruned"),
+    "xl-no-middle-text": case("generate", "xl-no-middle", num_inference_steps=2),
 }
 
 
@@ -212,13 +230,16 @@ def write_case(name: str, settings: dict, folder: Path) -> dict:
 
 
 def write_controlnet_names() -> None:
-    """For a ControlNet of the other fixtures: what each tensor is called in the original, by diffusers' name."""
-    folder = make_fixtures.FIXTURES / "controlnets" / "plain"
-    config = json.loads((folder / "config.json").read_text())
-    rows = json.loads((folder / "weights.json").read_text())["tensors"]
-    numbered = {row[0]: torch.full((1,), float(number)) for number, row in enumerate(rows)}
-    names = {number.item(): name for name, number in numbered.items()}
-    found = {names[number.item()]: key for key, number in single_files.controlnet(numbered, config).items()}
+    """For ControlNets of the other fixtures: what each tensor is called in the original, by diffusers' name."""
+    found = {}
+    for controlnet in ("plain", "xl"):
+        folder = make_fixtures.FIXTURES / "controlnets" / controlnet
+        config = json.loads((folder / "config.json").read_text())
+        rows = json.loads((folder / "weights.json").read_text())["tensors"]
+        numbered = {row[0]: torch.full((1,), float(number)) for number, row in enumerate(rows)}
+        names = {number.item(): name for name, number in numbered.items()}
+        originals = single_files.controlnet(numbered, config)
+        found[controlnet] = {names[number.item()]: key for key, number in originals.items()}
     (FIXTURES / "controlnet-names.json").write_text(json.dumps(found, indent=0) + "\n")
 
 
@@ -231,6 +252,8 @@ def main() -> None:
         for name, (family, *_) in MODELS.items():
             folder = Path(scratch) / name
             parts, tensors = build(name, folder)
+            if name == "xl-pruned":
+                shutil.copy(folder / "unet/config.json", FIXTURES / f"{name}-unet.json")
             places[name] = describe(name, family, parts, tensors, rows)
             cases += [write_case(case, settings, folder) for case, settings in CASES.items() if settings["model"] == name]
     table = {"provenance": make_fixtures.provenance("single_file_fixtures.py"), "cases": cases}

@@ -159,10 +159,12 @@ def controlnet_name(name: str, config: dict) -> str:
 
 
 def controlnet(tensors: dict, config: dict) -> dict:
-    """A ControlNet's tensors by their original names; diffusers' own loader must lead back."""
+    """A ControlNet's tensors by their original names; diffusers' own loader must lead back, but for the added conditions
+    of Stable Diffusion XL, which it reads in U-Nets only."""
     renamed = {f"control_model.{controlnet_name(name, config)}": tensor for name, tensor in tensors.items()}
     back = single_file_utils.convert_controlnet_checkpoint(dict(renamed), config)
-    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+    known = {name: tensor for name, tensor in tensors.items() if not name.startswith("add_embedding.")}
+    assert all(torch.equal(back[name], tensor) for name, tensor in known.items())
     return renamed
 
 

@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 /// Parts of names that only other kinds of models have, and what those are.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 18] = [
     ("joint_blocks.0.", "a Stable Diffusion 3 model"),
     ("double_blocks.0.", "a FLUX model"),
     ("clip_txt_mapper.", "a Stable Cascade model"),
@@ -33,6 +33,9 @@ const OTHERS: [(&str, &str); 15] = [
     ("depth_model.", "a depth-to-image model"),
     ("image_proj.", "an IP-Adapter"),
     ("adapter.body.", "a T2I-Adapter"),
+    ("lora_controlnet", "a Control-LoRA"),
+    ("lllite_", "a ControlNet-LLLite"),
+    ("control_add_embedding.", "a ControlNet Union"),
     ("model.diffusion_model.input_blocks.1.1.time_stack.", "a video model (SVD)"),
 ];
 
@@ -55,7 +58,7 @@ pub fn kind(header: &Header, parts: &Parts) -> Kind {
     if parts.controlnet.has("controlnet_mid_block") {
         return Kind::ControlNet(family_of(&parts.controlnet, parts));
     }
-    if parts.unet.has("conv_out") && parts.unet.has("mid_block") {
+    if parts.unet.has("conv_out") && parts.unet.has("up_blocks") {
         return Kind::Model(family_of(&parts.unet, parts));
     }
     let vae = &parts.autoencoder;
@@ -141,7 +144,7 @@ mod tests {
 
     /// A U-Net with these tensors besides; its attention reads texts of this width.
     fn model(prefix: &str, width: usize, linear: bool, besides: &[(&str, &[usize])]) -> Kind {
-        let attention = |end: &str| format!("{prefix}middle_block.1.{end}");
+        let attention = |end: &str| format!("{prefix}output_blocks.0.1.{end}");
         let out = format!("{prefix}out.2.weight");
         let (text, input) =
             (attention("transformer_blocks.0.attn2.to_k.weight"), attention("proj_in.weight"));
@@ -191,6 +194,8 @@ mod tests {
             ("model.diffusion_model.joint_blocks.0.x", "Stable Diffusion 3"),
             ("double_blocks.0.img_attn.norm.key_norm.scale", "FLUX"),
             ("edm_mean", "EDM"),
+            ("lllite_unet_input_blocks_4_1.conditioning1.0.bias", "LLLite"),
+            ("control_add_embedding.linear_1.bias", "Union"),
             ("something.else", "without any model"),
         ] {
             let kind = of(&[(name, &[4])]);

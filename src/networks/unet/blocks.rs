@@ -166,7 +166,7 @@ impl DownBlock {
         let before = config.levels[index.saturating_sub(1)].channels;
         let layer = |i: usize| {
             let inputs = if i == 0 { before } else { level.channels };
-            load_layer(weights, config, i, inputs, level, (level.down, level.down_depth))
+            load_layer(weights, config, i, inputs, level, (level.down, level.down_depths[i]))
         };
         let downsample = || {
             let (channels, padding) = (level.channels, config.downsample_padding);
@@ -251,7 +251,7 @@ impl Middle {
             MidBlock::CrossAttention => {
                 let transformer = TransformerConfig {
                     only_cross_attention: false,
-                    ..transformer_config(config, level, level.down_depth)
+                    ..transformer_config(config, level, level.down_depths[0])
                 };
                 Some(AttentionConfig::Transformer(transformer))
             }
@@ -298,7 +298,7 @@ impl UpBlock {
             let before = if i == 0 { coarser } else { level.channels };
             // The last skip of a level is what the level began with.
             let skip = if i + 1 == count { finer } else { level.channels };
-            load_layer(weights, config, i, before + skip, level, (level.up, level.up_depth))
+            load_layer(weights, config, i, before + skip, level, (level.up, level.up_depths[i]))
         };
         let upsample = || {
             let channels = level.channels;

@@ -55,10 +55,10 @@ pub fn working_numbers(config: &UNetConfig, batch: usize, height: usize, width: 
     tally.skips.push(area(0) * finest);
     for (index, level) in config.levels.iter().enumerate() {
         let mut inputs = config.levels[index.saturating_sub(1)].channels;
-        for _ in 0..level.layers {
+        for depth in &level.down_depths {
             // What comes in is among the skips already.
             tally.holds(resnet(inputs, level.channels, area(index)));
-            attention(&mut tally, level, level.down, level.down_depth, area(index));
+            attention(&mut tally, level, level.down, *depth, area(index));
             tally.skips.push(area(index) * level.channels);
             inputs = level.channels;
         }
@@ -69,13 +69,13 @@ pub fn working_numbers(config: &UNetConfig, batch: usize, height: usize, width: 
     middle(config, &mut tally, area(config.levels.len() - 1));
     for (index, level) in config.levels.iter().enumerate().rev() {
         let mut x = config.levels.get(index + 1).unwrap_or(level).channels;
-        for _ in 0..=level.layers {
+        for depth in &level.up_depths {
             let skip = tally.skips.pop().unwrap_or_default();
             // Both and what they become; then that alone.
             let inputs = x * area(index) + skip;
             tally.holds(2 * inputs);
             tally.holds(inputs + resnet(inputs / area(index).max(1), level.channels, area(index)));
-            attention(&mut tally, level, level.up, level.up_depth, area(index));
+            attention(&mut tally, level, level.up, *depth, area(index));
             x = level.channels;
         }
         if index > 0 {
@@ -133,7 +133,7 @@ fn middle(config: &UNetConfig, tally: &mut Tally, area: usize) {
     if config.mid_block != MidBlock::None {
         let state = level.channels * area;
         tally.holds(state + resnet(level.channels, level.channels, area));
-        attention(tally, level, middle_kind(config), level.down_depth, area);
+        attention(tally, level, middle_kind(config), level.down_depths[0], area);
     }
 }
 
@@ -145,15 +145,19 @@ pub fn largest_layer(config: &UNetConfig) -> usize {
         let coarser = config.levels.get(index + 1).unwrap_or(level).channels;
         let outputs = level.channels;
         let up = resnet_weights(coarser + outputs, outputs, time)
-            + attention_weights(level, level.up, level.up_depth);
+            + attention_weights(level, level.up, most(&level.up_depths));
         let down = resnet_weights(outputs, outputs, time)
-            + attention_weights(level, level.down, level.down_depth);
+            + attention_weights(level, level.down, most(&level.down_depths));
         up.max(down)
     });
     let middle = config.levels.last();
     let middle =
-        middle.map(|level| attention_weights(level, middle_kind(config), level.down_depth));
+        middle.map(|level| attention_weights(level, middle_kind(config), level.down_depths[0]));
     layers.chain(middle).max().unwrap_or(0)
+}
+
+fn most(depths: &[usize]) -> usize {
+    depths.iter().copied().max().unwrap_or(0)
 }
 
 fn resnet_weights(inputs: usize, outputs: usize, time: usize) -> usize {

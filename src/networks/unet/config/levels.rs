@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::depths;
 use crate::networks::{
     Result,
     config::{ConfigReader, OneOrMany},
@@ -41,9 +42,10 @@ pub struct Level {
     pub heads: usize,
     /// Width of the encoded prompt.
     pub context: usize,
-    /// Transformer blocks in each attention layer, on the way down and up.
-    pub down_depth: usize,
-    pub up_depth: usize,
+    /// Transformer blocks of each layer's attention on the way down, one entry a layer.
+    pub down_depths: Vec<usize>,
+    /// The same on the way up, where there is one layer more.
+    pub up_depths: Vec<usize>,
     pub only_cross_attention: bool,
 }
 
@@ -77,16 +79,7 @@ pub fn read(json: &mut ConfigReader, way_up: WayUp) -> Result<Vec<Level>> {
     let heads = spread(json, "attention_head_dim", 8, count)?;
     let layers = spread(json, "layers_per_block", 2, count)?;
     let context = spread(json, "cross_attention_dim", 1280, count)?;
-    let down_depth = spread(json, "transformer_layers_per_block", 1, count)?;
-    let up_depth =
-        match json.take::<Option<Vec<usize>>>("reverse_transformer_layers_per_block", None)? {
-            None => down_depth.clone(),
-            Some(depth) if depth.len() == count => depth.into_iter().rev().collect(),
-            Some(_) => {
-                let why = format!("needs {count} values");
-                return Err(json.error("reverse_transformer_layers_per_block", why));
-            }
-        };
+    let (down_depths, up_depths) = depths::read(json, &layers, &down, &up, way_up)?;
     let only_cross = spread(json, "only_cross_attention", false, count)?;
     let level = |i: usize| Level {
         channels: channels[i],
@@ -95,8 +88,8 @@ pub fn read(json: &mut ConfigReader, way_up: WayUp) -> Result<Vec<Level>> {
         up: up[i],
         heads: heads[i],
         context: context[i],
-        down_depth: down_depth[i],
-        up_depth: up_depth[i],
+        down_depths: down_depths[i].clone(),
+        up_depths: up_depths[i].clone(),
         only_cross_attention: only_cross[i],
     };
     let levels: Vec<Level> = (0..count).map(level).collect();

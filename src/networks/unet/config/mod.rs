@@ -1,6 +1,7 @@
 //! `unet/config.json`, with the defaults of `UNet2DConditionModel`.
 
 mod addition;
+mod depths;
 mod levels;
 
 use std::path::Path;
@@ -357,6 +358,7 @@ mod tests {
             (r#"{"attention_head_dim": [1, 2]}"#, "attention_head_dim"),
             (r#"{"attention_head_dim": 0}"#, "attention_head_dim"),
             (r#"{"transformer_layers_per_block": [[1], 1, 1, 1]}"#, "transformer_layers_per_block"),
+            (r#"{"transformer_layers_per_block": [[[1]], 1, 1, 1]}"#, "not understood"),
             (r#"{"norm_num_groups": null}"#, "norm_num_groups"),
             (r#"{"brand_new_switch": true}"#, "brand_new_switch"),
         ] {

@@ -3,7 +3,7 @@
 //!
 //! Three forms are known, all as safetensors: one tensor under the word itself (diffusers'
 //! `learned_embeds`), one under `emb_params` (AUTOMATIC1111), and `clip_l` with `clip_g` for the two
-//! text encoders of Stable Diffusion XL.
+//! text encoders of Stable Diffusion XL, which older trainers call `text_encoders_0` and `_1`.
 
 use std::{
     fs,
@@ -21,8 +21,9 @@ const MAX_SIZE: u64 = 64 << 20;
 /// The name under which AUTOMATIC1111 stores vectors; the file is then called as the word is.
 const UNNAMED: &str = "emb_params";
 
-/// The names of the vectors for each of two encoders.
-const PAIR: [&str; 2] = ["clip_l", "clip_g"];
+/// The names of the vectors for each of two encoders: those of today, and those of the first
+/// versions of diffusers' advanced training scripts.
+const PAIRS: [[&str; 2]; 2] = [["clip_l", "clip_g"], ["text_encoders_0", "text_encoders_1"]];
 
 /// Endings of files that hold a pickle.
 const PICKLES: [&str; 4] = ["pt", "bin", "pth", "ckpt"];
@@ -113,12 +114,12 @@ impl TextualInversion {
 /// The word in the file, if one is, and its vectors.
 fn read(file: &Path, tensors: &SafeTensors<'_>) -> Result<(Option<String>, [Option<Tensor>; 2])> {
     let names = tensors.names();
-    if names.iter().any(|name| PAIR.contains(name)) {
+    if let Some(pair) = PAIRS.iter().find(|pair| names.iter().any(|name| pair.contains(name))) {
         let vectors = |name| match tensors.tensor(name) {
             Ok(_) => rows(file, tensors, name).map(Some),
             Err(_) => Ok(None),
         };
-        return Ok((None, [vectors(PAIR[0])?, vectors(PAIR[1])?]));
+        return Ok((None, [vectors(pair[0])?, vectors(pair[1])?]));
     }
     match names.as_slice() {
         [name] => {
@@ -131,8 +132,8 @@ fn read(file: &Path, tensors: &SafeTensors<'_>) -> Result<(Option<String>, [Opti
             format!(
                 "not an embedding: it has {} tensors, where there should be one, or {} and {}",
                 names.len(),
-                PAIR[0],
-                PAIR[1]
+                PAIRS[0][0],
+                PAIRS[0][1]
             ),
         )),
     }
@@ -183,10 +184,15 @@ mod tests {
         assert!(diffusers.vectors(1, 4).unwrap().is_none());
         let unnamed = open("fog-2.safetensors", &[("emb_params", &[3, 4])], None).unwrap();
         assert_eq!(unnamed.token(), "fog-2");
-        let pair = [("clip_l", &[2, 4][..]), ("clip_g", &[2, 6])];
-        let pair = open("a.safetensors", &pair, Some("<b>")).unwrap();
-        assert_eq!(pair.token(), "<b>");
-        assert_eq!(pair.vectors(1, 6).unwrap().unwrap().dims(), [2, 6]);
+        for [first, second] in PAIRS {
+            let both = [(first, &[2, 4][..]), (second, &[2, 6])];
+            let both = open("a.safetensors", &both, Some("<b>")).unwrap();
+            assert_eq!(both.token(), "<b>");
+            assert_eq!((both.count(0), both.width(0)), (2, Some(4)));
+            assert_eq!(both.vectors(1, 6).unwrap().unwrap().dims(), [2, 6]);
+            let one = open("a.safetensors", &[(second, &[2, 6])], None).unwrap();
+            assert_eq!((one.count(0), one.count(1)), (0, 2));
+        }
     }
 
     #[test]

@@ -44,7 +44,8 @@ const OF_LORAS: [&str; 6] =
     ["lora_up.", "lora_down.", ".lora_A.", ".lora.up.", "_lora.up.", "hada_w1"];
 
 /// Names of textual inversions.
-const OF_EMBEDDINGS: [&str; 4] = ["emb_params", "clip_l", "clip_g", "string_to_param"];
+const OF_EMBEDDINGS: [&str; 6] =
+    ["emb_params", "clip_l", "clip_g", "text_encoders_0", "text_encoders_1", "string_to_param"];
 
 pub fn kind(header: &Header, parts: &Parts) -> Kind {
     let names = || header.tensors.keys();
@@ -187,6 +188,7 @@ mod tests {
             ("lora_unet_mid_block.lora_up.weight", Kind::Lora),
             ("emb_params", Kind::Embedding),
             ("clip_g", Kind::Embedding),
+            ("text_encoders_0", Kind::Embedding),
         ] {
             assert_eq!(of(&[(name, &[4, 4])]), right);
         }

@@ -26,7 +26,7 @@ pub struct Autoencoder {
 enum Network {
     Whole(Held<AutoencoderKl>),
     Tiny(TinyAutoencoder),
-    Movq(Box<Movq>),
+    Movq(Held<Movq>),
 }
 
 /// An autoencoder that is known but not loaded.
@@ -190,10 +190,10 @@ impl Found {
             }
             Self::Movq(path, config) => {
                 let network = part.load_from(&path, what, DType::F32, residency, |weights| {
-                    Movq::load(config, weights)
+                    Held::load(weights, move |weights| Movq::load(config.clone(), weights))
                 })?;
                 // Its latents go into the network as they are.
-                (Network::Movq(Box::new(network)), 1.0)
+                (Network::Movq(network), 1.0)
             }
         };
         Ok(Autoencoder { network, scaling_factor, room: None })
@@ -230,9 +230,10 @@ impl Autoencoder {
             Network::Tiny(network) => {
                 network.encode(picture).and_then(|latents| Posterior::exactly(&latents))
             }
-            Network::Movq(network) => {
-                network.encode(picture).and_then(|latents| Posterior::exactly(&latents))
-            }
+            Network::Movq(network) => network
+                .part()
+                .and_then(|network| network.encode_within(picture, self.room))
+                .and_then(|latents| Posterior::exactly(&latents)),
         };
         posterior.map_err(EngineError::failed)
     }
@@ -247,7 +248,7 @@ impl Decoder for Autoencoder {
         match &self.network {
             Network::Whole(network) => network.part()?.decode_within(latents, self.room),
             Network::Tiny(network) => network.decode(latents),
-            Network::Movq(network) => network.decode(latents),
+            Network::Movq(network) => network.part()?.decode_within(latents, self.room),
         }
     }
 }

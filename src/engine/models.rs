@@ -124,14 +124,18 @@ impl Model {
         }
         // Dropped first: two need not fit.
         self.prior = None;
-        let load = |folder| Prior::load(folder, &self.device, self.dtype, monitor);
+        self.rest_unet();
+        let (kind, residency) = ((&self.device, self.dtype), &self.networks.residencies.text);
+        let load = |folder| Prior::load(folder, kind, residency, monitor);
         self.prior = folder.map(load).transpose()?;
         Ok(())
     }
 
-    /// What the prompt is read through, where text encoders do not read it.
+    /// What the prompt is read through, where text encoders do not read it; there is room for it.
     pub fn prior(&mut self) -> Option<&mut Prior> {
-        self.prior.as_mut()
+        let prior = self.prior.as_mut()?;
+        self.networks.rest_unet();
+        Some(prior)
     }
 
     /// Puts the request's LoRAs in place, and no others.

@@ -1,7 +1,7 @@
 //! Kandinsky's prior: what its decoders read prompts through. From a text it makes the embedding of
 //! a picture, by diffusion of its own, and that is all a decoder is told.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, rc::Rc};
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use crate::{
         schedulers::UnClip,
     },
     networks::{
-        ClipTextConfig, ClipTextModel, ClipTokenizer, ClipVisionConfig, ClipVisionModel,
-        PriorConfig, PriorText, PriorTransformer, Reading,
+        ClipTextConfig, ClipTextModel, ClipTokenizer, ClipVisionConfig, ClipVisionModel, Held,
+        PriorConfig, PriorText, PriorTransformer, Reading, Residency,
     },
     prompt::{self, Content},
 };
@@ -42,19 +42,27 @@ impl Default for PriorUse {
     }
 }
 
+/// What a request says, encoded.
+struct Texts {
+    text: EncodedText,
+    empty: EncodedText,
+    negative: Option<EncodedText>,
+}
+
 /// A prior that is loaded.
 pub struct Prior {
     folder: PriorFolder,
     device: Device,
     tokenizer: ClipTokenizer,
-    text_encoder: ClipTextModel,
-    network: Network,
+    text_encoder: Held<ClipTextModel>,
+    network: Held<PriorTransformer>,
     texts: Memo<String, EncodedText>,
     /// The embedding of an empty picture, once it was needed.
     empty: Option<Tensor>,
 }
 
-struct Network(PriorTransformer);
+/// The network in use.
+struct Network(Rc<PriorTransformer>);
 
 impl diffusion::Prior for Network {
     fn embedding_dim(&self) -> usize {
@@ -76,12 +84,12 @@ impl diffusion::Prior for Network {
 }
 
 impl Prior {
-    /// Loads tokenizer, text encoder and prior, `dtype` for the last; the picture encoder waits until
-    /// it is needed, and is let go then.
+    /// Loads tokenizer, text encoder and prior, `dtype` for the last; they stay in memory as `residency`
+    /// says. The picture encoder waits until it is needed, and is let go then.
     pub fn load(
         folder: &PriorFolder,
-        device: &Device,
-        dtype: DType,
+        (device, dtype): (&Device, DType),
+        residency: &Residency,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
         let config = |part: &str| folder.path.join(folder.part(part)).join("config.json");
@@ -90,21 +98,23 @@ impl Prior {
         scheduler(folder)?;
         let tokenizer = ClipTokenizer::open(&folder.path.join(folder.part("tokenizer")))?;
         let mut part = Part { folder: &folder.path, device, monitor };
-        let text_encoder = part.load(
-            &folder.part("text_encoder"),
-            "Loading the prior's text encoder",
-            DType::F32,
-            |weights| ClipTextModel::load(text_config, weights),
-        )?;
-        let network = part.load(&folder.part("prior"), "Loading the prior", dtype, |weights| {
-            PriorTransformer::load(prior_config, weights)
+        let place = |name: &str| folder.path.join(folder.part(name));
+        let (path, what) = (place("text_encoder"), "Loading the prior's text encoder");
+        let text_encoder = part.load_from(&path, what, DType::F32, residency, |weights| {
+            Held::load(weights, move |weights| ClipTextModel::load(text_config.clone(), weights))
+        })?;
+        let (path, what) = (place("prior"), "Loading the prior");
+        let network = part.load_from(&path, what, dtype, residency, |weights| {
+            Held::load(weights, move |weights| {
+                PriorTransformer::load(prior_config.clone(), weights)
+            })
         })?;
         Ok(Self {
             folder: folder.clone(),
             device: device.clone(),
             tokenizer,
             text_encoder,
-            network: Network(network),
+            network,
             texts: Memo::new(TEXTS_KEPT),
             empty: None,
         })
@@ -125,13 +135,7 @@ impl Prior {
         noise: &mut dyn NoiseSource,
         monitor: &mut dyn Monitor,
     ) -> Result<Prompt, EngineError> {
-        let texts = request.texts();
-        let text = self.text(&words(request, &texts.prompt)?)?;
-        let empty = self.text("")?;
-        let negative = match &request.negative_prompt {
-            Some(_) => Some(self.text(&words(request, &texts.negative)?)?),
-            None => None,
-        };
+        let Texts { text, empty, negative } = self.texts(request)?;
         let settings = PriorSettings {
             num_inference_steps: request.prior.num_inference_steps,
             guidance_scale: request.prior.guidance_scale,
@@ -139,8 +143,9 @@ impl Prior {
         };
         let mut watcher = Watcher { monitor, error: None };
         let mut scheduler = scheduler(&self.folder)?;
+        let network = Network(self.network.part().map_err(EngineError::failed)?);
         let mut run = PriorRun {
-            network: &self.network,
+            network: &network,
             scheduler: &mut scheduler,
             noise,
             observer: &mut watcher,
@@ -150,6 +155,8 @@ impl Prior {
         let embeds = image_embeds(&mut run, &input, settings);
         let embeds =
             embeds.map_err(|error| watcher.error.take().unwrap_or_else(|| error.into()))?;
+        // The picture encoder need not fit beside it.
+        drop(network);
         let uncond = match embeds.uncond {
             _ if !is_guided(request.guidance_scale) => None,
             Some(uncond) => Some(uncond),
@@ -159,18 +166,27 @@ impl Prior {
         Ok(Prompt { cond: Conditions::of_picture(embeds.cond)?, uncond })
     }
 
-    fn text(&mut self, text: &str) -> Result<EncodedText, EngineError> {
-        let (tokenizer, encoder) = (&self.tokenizer, &self.text_encoder);
-        self.texts.get_or_try(text.to_owned(), || {
-            let ids = tokenizer.encode(text)?;
-            let length = tokenizer.tokens(text)?.len().min(tokenizer.frame().capacity()) + 2;
-            let output = encoder.forward(&[ids], Reading::default());
-            let output = output.map_err(EngineError::invalid)?;
-            let embeds = output.text_embeds.ok_or_else(|| {
-                EngineError::invalid("the prior's text encoder has no projection")
-            })?;
-            Ok(EncodedText { embeds, states: output.last_hidden_state, length })
-        })
+    /// All that a request says, read with one loading of the text encoder at most.
+    fn texts(&mut self, request: &Request) -> Result<Texts, EngineError> {
+        let (tokenizer, held, kept) = (&self.tokenizer, &self.text_encoder, &mut self.texts);
+        let mut in_use: Option<Rc<ClipTextModel>> = None;
+        let mut read = |text: &str| {
+            kept.get_or_try(text.to_owned(), || {
+                let encoder = match in_use.take() {
+                    Some(encoder) => encoder,
+                    None => held.part().map_err(EngineError::failed)?,
+                };
+                encoded(tokenizer, in_use.insert(encoder), text)
+            })
+        };
+        let texts = request.texts();
+        let text = read(&words(request, &texts.prompt)?)?;
+        let empty = read("")?;
+        let negative = match &request.negative_prompt {
+            Some(_) => Some(read(&words(request, &texts.negative)?)?),
+            None => None,
+        };
+        Ok(Texts { text, empty, negative })
     }
 
     /// What stands for no prompt at all: the embedding [1, width] of an empty picture.
@@ -189,6 +205,20 @@ impl Prior {
         self.empty = Some(empty.clone());
         Ok(empty)
     }
+}
+
+fn encoded(
+    tokenizer: &ClipTokenizer,
+    encoder: &ClipTextModel,
+    text: &str,
+) -> Result<EncodedText, EngineError> {
+    let ids = tokenizer.encode(text)?;
+    let length = tokenizer.tokens(text)?.len().min(tokenizer.frame().capacity()) + 2;
+    let output = encoder.forward(&[ids], Reading::default()).map_err(EngineError::invalid)?;
+    let embeds = output
+        .text_embeds
+        .ok_or_else(|| EngineError::invalid("the prior's text encoder has no projection"))?;
+    Ok(EncodedText { embeds, states: output.last_hidden_state, length })
 }
 
 /// A prompt without the marks of its syntax: a prior has no use for weights.

@@ -5,10 +5,12 @@ use std::{path::Path, sync::Arc};
 
 use libtest_mimic::Trial;
 use overpaint::{
+    catalog,
     engine::{
-        EngineError, LoraUse, Monitor, Request, compositing::placed, diffusion_backend, preflight,
+        EngineError, LoraUse, Monitor, Request, compositing::placed, diffusion_backend, memory,
+        preflight,
     },
-    geometry::Bounds,
+    geometry::{Bounds, Extent},
     pixels::{
         Picture,
         codec::{load_mask, load_picture},
@@ -50,6 +52,11 @@ pub fn trials() -> Vec<Trial> {
     for name in ["fill", "fill-wide"] {
         let Some(case) = find(name) else { continue };
         trials.push(exact(format!("kandinsky::product-{name}"), move || keeps_the_rest(&case)));
+    }
+    for name in CASES {
+        let Some(case) = find(name) else { continue };
+        let name = format!("kandinsky::least-memory-{name}");
+        trials.push(exact(name, move || least_memory(&case)));
     }
     if let Some(case) = find("text") {
         trials.push(exact("kandinsky::product-other-scheduler", move || {
@@ -120,6 +127,42 @@ fn keeps_the_rest(case: &Case) -> Result<(), String> {
     match (outside, inside, watcher.0) {
         (0, 10.., 4) => Ok(()),
         counts => Err(format!("pixels changed outside, inside, previews: {counts:?}")),
+    }
+}
+
+/// Under the smallest budget that does, where every part leaves memory while others work, the same
+/// pictures are made.
+fn least_memory(case: &Case) -> Result<(), String> {
+    const SIDE: u32 = 160;
+    let pictures = |request: Request| {
+        let outcome = run(request)?;
+        Ok::<_, String>(outcome.images.into_iter().map(|made| made.picture).collect::<Vec<_>>())
+    };
+    let free = Request {
+        exact: false,
+        width: Some(SIDE),
+        height: Some(SIDE),
+        num_images_per_prompt: 2,
+        num_inference_steps: 2,
+        ..whole(case)?
+    };
+    let catalog::Model::Diffusion(folder) = preflight(&free).map_err(|error| error.to_string())?
+    else {
+        return Err("the case's model is none that diffuses".into());
+    };
+    let foreseen = |memory_budget: Option<f64>| {
+        let request = Request { memory_budget, ..free.clone() };
+        memory::foresee(&folder, &request, Extent::new(SIDE, SIDE))
+    };
+    let plenty = foreseen(None).map_err(|error| error.to_string())?;
+    // In steps of 1/8 MiB down to where there is no way.
+    let gib = |step: u64| (plenty - (step << 17)) as f64 / (1u64 << 30) as f64;
+    let least = (1..plenty >> 17).map(gib).take_while(|&budget| foreseen(Some(budget)).is_ok());
+    let least = least.last().ok_or("nothing leaves memory")?;
+    let tight = Request { memory_budget: Some(least), ..free.clone() };
+    match pictures(free)? == pictures(tight)? {
+        true => Ok(()),
+        false => Err(format!("other pictures with a budget of {least} GiB")),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::EngineError;
 /// See the module. Without a budget everything stays loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrangement {
-    /// The text encoders stay after the prompt is encoded.
+    /// What reads the prompt stays afterwards.
     pub keep_text: bool,
     /// The autoencoder stays while the U-Net works.
     pub keep_autoencoder: bool,
@@ -111,7 +111,8 @@ impl Arrangement {
         let autoencoder = kept(self.keep_autoencoder, needs.autoencoder);
         // Between its uses no layer is being read.
         let unet = kept(self.keep_unet, self.resident.unwrap_or(needs.unet).min(needs.unet));
-        let reading = needs.text + needs.passing + autoencoder + unet;
+        let reading = if self.keep_text { text + needs.passing } else { needs.reading };
+        let reading = reading + autoencoder + unet;
         let coding = needs.autoencoder + needs.coding(self.room) + text + unet;
         let previews = kept(needs.previews_decoded, needs.coding(self.room));
         let sampling = self.unet_at_work(needs) + needs.sampling.max(previews) + text + autoencoder;
@@ -130,8 +131,7 @@ impl Arrangement {
     fn least(&self, needs: &Needs) -> u64 {
         let coding = needs.autoencoder + needs.coding(Some(0));
         let sampling = needs.largest_layer + needs.sampling;
-        let reading = needs.text + needs.passing;
-        needs.base + reading.max(coding).max(sampling)
+        needs.base + needs.reading.max(coding).max(sampling)
     }
 }
 
@@ -179,6 +179,22 @@ mod tests {
         assert!(third.resident.is_some_and(|bytes| bytes < 2400 * MIB), "{third:?}");
         let fourth = within(1000);
         assert!(fourth.room.is_some() && fourth.resident.is_some(), "{fourth:?}");
+    }
+
+    #[test]
+    fn what_reads_the_prompt_one_after_the_other_need_not_fit_at_once() {
+        // A text encoder and a prior, then a picture encoder.
+        let mut needs = Needs::of_numbers([100, 2500, 1200, 250, 330, 900, 300].map(|m| m * MIB));
+        (needs.passing, needs.reading) = (1800 * MIB, 1800 * MIB);
+        let all = Arrangement::within(&needs, None).unwrap();
+        assert_eq!(all.predicted, (100 + 2500 + 1800 + 1200 + 330) * MIB);
+        let least = Arrangement::within(&needs, Some(1900 * MIB)).unwrap();
+        assert_eq!(least.predicted, 1900 * MIB);
+        assert!(!least.keep_text && !least.keep_unet && !least.keep_autoencoder, "{least:?}");
+        assert!(Arrangement::within(&needs, Some(1899 * MIB)).is_err());
+        // Nothing is gained by keeping what leaves no room for the rest.
+        let roomy = Arrangement::within(&needs, Some(5000 * MIB)).unwrap();
+        assert!(roomy.keep_unet && roomy.keep_autoencoder && !roomy.keep_text, "{roomy:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{path::Path, rc::Rc};
 use candle_core::DType;
 
 use crate::{
-    catalog::{self, ModelFolder},
+    catalog::{self, ModelFolder, PriorFolder},
     diffusion::guidance::is_guided,
     engine::{EngineError, LoraUse, PreviewMethod, Request, Task, autoencoder::Found, pass::Pass},
     geometry::Extent,
@@ -33,10 +33,12 @@ const TEXT: [&str; 2] = ["text_encoder", "text_encoder_2"];
 #[derive(Clone)]
 pub struct Needs {
     pub base: u64,
-    /// Weights that are there only while the prompt is read.
-    pub passing: u64,
-    /// Weights of the text encoders.
+    /// Weights of what reads the prompt: text encoders, and a prior.
     pub text: u64,
+    /// Weights besides that are there only while the prompt is read.
+    pub passing: u64,
+    /// The most of both that reading needs at once.
+    pub reading: u64,
     /// Weights of the U-Net.
     pub unet: u64,
     /// The part of these that is the largest to be read at once.
@@ -61,7 +63,6 @@ impl Needs {
         size: Extent,
         dtype: DType,
     ) -> Result<Self, EngineError> {
-        let prior = prior.as_ref();
         let unet = UNetConfig::open(&folder.path.join("unet/config.json"))?;
         let number = dtype.size_in_bytes() as u64;
         let guided = is_guided(request.guidance_scale) && unet.time.condition.is_none();
@@ -73,15 +74,15 @@ impl Needs {
         let sets = request.controlnets.len().min(2);
         sampling += (sets * skip_numbers(&unet, entries, height, width)) as u64;
         let (autoencoder, coding) = coding(folder, request, size)?;
-        // What a decoder reads its prompt through stays, but for one encoder that is used once.
-        let of_prior = |part: &str, dtype| {
-            prior.map_or(0, |prior| weights(&prior.path.join(prior.part(part)), dtype))
+        let Readers { text, passing, reading } = match prior {
+            Some(prior) => Readers::of_prior(prior, request, dtype),
+            None => Readers::of_model(folder),
         };
-        let staying = of_prior("prior", dtype) + of_prior("text_encoder", DType::F32);
         Ok(Self {
-            base: PROGRAM + adapters(request, dtype) + staying,
-            passing: of_prior("image_encoder", DType::F32),
-            text: TEXT.iter().map(|part| weights(&folder.path.join(part), DType::F32)).sum(),
+            base: PROGRAM + adapters(request, dtype),
+            text,
+            passing,
+            reading,
             unet: Weights::bytes(&folder.path.join("unet"), dtype)? + controls(request, dtype)?,
             largest_layer: largest_layer(&unet) as u64 * number,
             autoencoder,
@@ -105,8 +106,9 @@ impl Needs {
     pub fn of_numbers([base, text, unet, layer, autoencoder, coding, sampling]: [u64; 7]) -> Self {
         Self {
             base,
-            passing: 0,
             text,
+            passing: 0,
+            reading: text,
             unet,
             largest_layer: layer,
             autoencoder,
@@ -114,6 +116,31 @@ impl Needs {
             coding: Rc::new(move |room| coding.min(room.map_or(coding, |room| room as u64))),
             previews_decoded: false,
         }
+    }
+}
+
+/// Weights of what reads the prompt, in bytes; see [`Needs`].
+struct Readers {
+    text: u64,
+    passing: u64,
+    reading: u64,
+}
+
+impl Readers {
+    /// A model's own text encoders, which all work at once.
+    fn of_model(folder: &ModelFolder) -> Self {
+        let text = TEXT.iter().map(|part| weights(&folder.path.join(part), DType::F32)).sum();
+        Self { text, passing: 0, reading: text }
+    }
+
+    /// The parts of a prior, which work one after the other. Its picture encoder is for what takes
+    /// the place of a negative prompt, and never stays.
+    fn of_prior(prior: &PriorFolder, request: &Request, dtype: DType) -> Self {
+        let part = |name: &str, dtype| weights(&prior.path.join(prior.part(name)), dtype);
+        let (encoder, network) = (part("text_encoder", DType::F32), part("prior", dtype));
+        let sees = is_guided(request.guidance_scale) && request.negative_prompt.is_none();
+        let passing = if sees { part("image_encoder", DType::F32) } else { 0 };
+        Self { text: encoder + network, passing, reading: encoder.max(network).max(passing) }
     }
 }
 

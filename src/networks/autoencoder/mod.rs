@@ -110,7 +110,7 @@ impl AutoencoderKl {
 }
 
 /// One entry of the batch after the other where room is limited.
-fn sliced(
+pub(super) fn sliced(
     batch: &Tensor,
     room: Option<usize>,
     run: impl Fn(&Tensor) -> Result<Tensor>,

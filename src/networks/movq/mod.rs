@@ -10,7 +10,7 @@ use candle_core::{DType, Module, Result, Tensor, bail};
 
 use self::blocks::{Decoder, Encoder};
 pub use self::config::MovqConfig;
-use super::{Result as LoadResult, Weights, layers::Conv2d};
+use super::{Result as LoadResult, Weights, autoencoder::sliced, layers::Conv2d};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -79,5 +79,22 @@ impl Movq {
         }
         let latents = latents.to_dtype(self.dtype)?;
         self.decoder.forward(&self.post_quant_conv.forward(&latents)?, &latents)
+    }
+
+    /// As [`Self::encode`]; where there is a `room` (in bytes) to heed, one picture after the other. A
+    /// single one is encoded whole, whatever the room.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_within(&self, picture: &Tensor, room: Option<usize>) -> Result<Tensor> {
+        sliced(picture, room, |picture| self.encode(picture))
+    }
+
+    /// As [`Self::decode`], with a room as [`Self::encode_within`] has it.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_within(&self, latents: &Tensor, room: Option<usize>) -> Result<Tensor> {
+        sliced(latents, room, |latents| self.decode(latents))
     }
 }

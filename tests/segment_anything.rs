@@ -13,7 +13,7 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use overpaint::{
     diffusion::{NoiseSource, noise::TorchNoise},
     document::PictureTiles,
-    engine::{self, EngineError, Monitor, SelectRequest, diffusion_backend},
+    engine::{self, EngineError, Monitor, PassNumber, SelectRequest, diffusion_backend},
     geometry::{Bounds, Extent, Point},
     networks::{
         SegmentAnything,
@@ -188,6 +188,10 @@ impl Monitor for Watch {
 
     fn loading(&mut self, what: &str, _: Option<f32>) -> Result<(), EngineError> {
         self.looked += usize::from(what.starts_with("Looking"));
+        Ok(())
+    }
+
+    fn pass(&mut self, _: PassNumber) -> Result<(), EngineError> {
         Ok(())
     }
 

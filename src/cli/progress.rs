@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::engine::{Loading, Progress};
+use crate::engine::{Loading, PassNumber, Progress};
 
 /// Shows how far a run has come, or nothing.
 pub struct Bar(Option<ProgressBar>);
@@ -33,7 +33,9 @@ impl Bar {
         let Some(bar) = &self.0 else { return };
         bar.set_length(progress.total as u64);
         bar.set_position(progress.step as u64);
-        bar.set_message(format!("{:.0} s left", progress.remaining.as_secs_f64()));
+        let PassNumber { number, of } = progress.pass;
+        let pass = if of > 1 { format!("pass {number} of {of}, ") } else { String::new() };
+        bar.set_message(format!("{pass}{:.0} s left", progress.remaining.as_secs_f64()));
     }
 
     pub fn clear(&self) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, Request, SelectRequest, Selected};
+use super::{Outcome, PassNumber, Request, SelectRequest, Selected};
 use crate::{diffusion, geometry::Bounds, pixels::Picture};
 
 /// Runs requests, one after the other, on the inference thread. Built there, so it need not be
@@ -38,7 +38,11 @@ pub trait Monitor {
     /// Something other than sampling is going on: `what` is for a person, `fraction` 0 to 1.
     fn loading(&mut self, what: &str, fraction: Option<f32>) -> Result<(), EngineError>;
 
-    /// `step` of `total` is over; step 0 says that sampling starts now.
+    /// A pass of a chain begins. A run that never says so is one pass.
+    fn pass(&mut self, pass: PassNumber) -> Result<(), EngineError>;
+
+    /// `step` of `total` is over, counted over all passes. The first call of a pass says that its
+    /// sampling starts now.
     fn step(&mut self, step: usize, total: usize) -> Result<(), EngineError>;
 
     /// The picture as it stands after `step`, already composited, and where it belongs.
@@ -68,6 +72,19 @@ impl EngineError {
     /// Something went wrong while running it.
     pub fn failed(message: impl std::fmt::Display) -> Self {
         Self::Failed(message.to_string())
+    }
+
+    /// The same, and in which of `count` passes it was; `index` counts from 0.
+    pub(super) fn in_pass(self, index: usize, count: usize) -> Self {
+        let named = |text: String| match count {
+            0 | 1 => text,
+            _ => format!("pass {} of the chain: {text}", index + 1),
+        };
+        match self {
+            Self::Cancelled => Self::Cancelled,
+            Self::Invalid(text) => Self::Invalid(named(text)),
+            Self::Failed(text) => Self::Failed(named(text)),
+        }
     }
 }
 

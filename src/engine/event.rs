@@ -39,9 +39,23 @@ impl EventKind {
     }
 }
 
+/// A pass of a run, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassNumber {
+    pub number: usize,
+    /// How many passes the run has.
+    pub of: usize,
+}
+
+impl PassNumber {
+    /// That of a run without a chain.
+    pub const ONLY: Self = Self { number: 1, of: 1 };
+}
+
 /// What happens before (or between) sampling steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loading {
+    pub pass: PassNumber,
     /// For a person: "Loading the U-Net", "Reading the prompt", "Encoding the picture".
     pub what: String,
     /// 0 to 1, where known.
@@ -51,12 +65,14 @@ pub struct Loading {
 /// One sampling step is over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Steps done, 1 to `total`.
+    pub pass: PassNumber,
+    /// Steps done in all passes, 1 to `total`.
     pub step: usize,
+    /// Of all passes.
     pub total: usize,
     /// Since sampling started.
     pub elapsed: Duration,
-    /// Estimate, from the steps done so far.
+    /// Estimate, from the steps that this pass has done.
     pub remaining: Duration,
 }
 
@@ -64,6 +80,7 @@ pub struct Progress {
 #[derive(Clone, Debug)]
 pub struct Preview {
     pub job: JobId,
+    /// As in [`Progress`].
     pub step: usize,
     /// Where `picture` belongs in the document.
     pub bounds: Bounds,

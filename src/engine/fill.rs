@@ -57,14 +57,11 @@ impl Input {
         let (Some(image), Some(mask)) = (&request.image, &request.mask) else {
             return Err(EngineError::invalid("a fill needs a picture and a mask"));
         };
-        let (picture, mut mask) = (source::picture(image)?, source::mask(mask)?);
+        let (picture, mask) = (source::picture(image)?, source::mask(mask)?);
         if !request.exact || request.overlay || request.padding_mask_crop.is_some() {
             check_mask_size(picture.extent(), mask.extent())?;
         }
-        if request.mask_blur > 0.0 {
-            mask = Arc::new(gaussian_blur_mask(&mask, request.mask_blur));
-        }
-        Ok(Self { picture, mask })
+        Ok(Self { picture, mask: blurred(mask, request.mask_blur) })
     }
 
     /// The box of everything that the mask touches.
@@ -76,6 +73,11 @@ impl Input {
             EngineError::invalid("the mask is empty: nothing is marked to be repainted")
         })
     }
+}
+
+/// A mask as it is used: blurred by `radius` pixels.
+pub fn blurred(mask: Arc<Mask>, radius: f32) -> Arc<Mask> {
+    if radius > 0.0 { Arc::new(gaussian_blur_mask(&mask, radius)) } else { mask }
 }
 
 fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, EngineError> {
@@ -100,7 +102,7 @@ fn exact(request: &Request, model: ModelFacts, input: &Input) -> Result<Plan, En
         None => made_of_whole(&input.picture, &input.mask, size),
     })?;
     let composite = exact_composite(request, input, size, crop)?;
-    Ok(Plan { size, picture: Some(picture), mask: Some(mask), controls, composite })
+    Ok(Plan { size, picture: Some(picture), masks: vec![Some(mask)], controls, composite })
 }
 
 fn exact_size(
@@ -169,7 +171,7 @@ fn product(
     };
     let seen = opaque(prepared.as_ref().unwrap_or(&original));
     let picture = resize_picture(&seen, size, Filter::Lanczos);
-    let mask = covering(&resize_mask(&touched(&soft), size, Filter::Lanczos), model.latent_pixels);
+    let mask = repainted(&soft, size, model.latent_pixels);
     let controls = Pictures::read(request)?.fitted(
         |control| {
             let whole = resize_picture(control, input.picture.extent(), Filter::Lanczos);
@@ -180,7 +182,7 @@ fn product(
     let mask_of_composite = request.overlay.then(|| Arc::new(soft));
     let match_edges = request.match_edges;
     let composite = Composite::Region { original, bounds, mask: mask_of_composite, match_edges };
-    Ok(Plan { size, picture: Some(picture), mask: Some(mask), controls, composite })
+    Ok(Plan { size, picture: Some(picture), masks: vec![Some(mask)], controls, composite })
 }
 
 /// The whole picture where it is not much larger than what the model was trained at; otherwise,
@@ -197,6 +199,11 @@ fn sampled_part(
         return Ok(extent.bounds());
     }
     Ok(around(mask, extent, margin, request.strength(), model.native))
+}
+
+/// What a mask means for latents of `latent_pixels` a side, when it is sampled at `size`.
+pub fn repainted(mask: &Mask, size: Extent, latent_pixels: u32) -> Mask {
+    covering(&resize_mask(&touched(mask), size, Filter::Lanczos), latent_pixels)
 }
 
 /// Everything that the mask touches, fully: what lies under its soft edge is sampled too, so that

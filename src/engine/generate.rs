@@ -38,7 +38,7 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
     let controls =
         pictures.all_fitted(|picture| resize_picture(&opaque(picture), size, Filter::Lanczos))?;
     let composite = Composite::Whole { extent: canvas.unwrap_or(size) };
-    Ok(Plan { size, picture: None, mask: None, controls, composite })
+    Ok(Plan { size, picture: None, masks: vec![None], controls, composite })
 }
 
 #[cfg(test)]

@@ -1,88 +1,136 @@
-//! Between two passes of a chain: latents as they are where that is possible, otherwise a picture.
+//! How a pass of a chain gets what the one before it left. The one place for this rule: the window
+//! tells it before a run, and the run follows it.
 
-use candle_core::Tensor;
+use std::path::{Path, PathBuf};
 
 use super::{
-    EngineError, Monitor, Request, Stage,
-    pass::Pass,
-    plan::Plan,
-    residents::Residents,
-    sampling::Inputs,
-    source,
-    tensors::{mask_tensor, picture_tensor, pictures},
+    EngineError, Request,
+    autoencoder::Found,
+    memo::Memo,
+    pass::{Pass, diffusion_model, passes},
 };
-use crate::{
-    diffusion::decode,
-    pixels::{
-        blur::gaussian_blur_mask,
-        resize::{Filter, resize_mask},
-    },
-};
+use crate::networks::weights;
 
-/// A pass of a chain, and the one before it.
-#[derive(Clone, Copy)]
-pub struct Next<'a> {
-    pub before: &'a Pass,
-    pub pass: &'a Pass,
-    /// What `pass` was made from.
-    pub stage: &'a Stage,
+/// How many comparisons of autoencoders are remembered.
+const COMPARISONS_KEPT: usize = 16;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The latents, as they are.
+    Latents,
+    /// The picture, decoded and encoded again. The text says why, for a person.
+    Picture(String),
 }
 
-/// What the next pass starts from, given the latents that the one before left, and what a person
-/// should know about it.
-pub fn handed_on(
-    residents: &mut Residents,
-    next: Next<'_>,
-    plan: &Plan,
-    latents: Tensor,
-    monitor: &mut dyn Monitor,
-) -> Result<(Inputs, Option<String>), EngineError> {
-    let (before, after) = (&next.before.folder, &next.pass.folder);
-    let mask = mask(&next.pass.request, next.stage, plan, &latents)?;
-    let looks_around = after.is_inpainting() && after.image_embeds.is_none();
-    let reason = if looks_around {
-        format!("{} looks at the picture around the mask", after.name)
-    } else if !residents.share_autoencoder(next.before, next.pass)? {
-        format!("{} and {} have different autoencoders", before.name, after.name)
-    } else {
-        let inputs = Inputs { picture: None, latents: Some(latents), mask, controls: Vec::new() };
-        return Ok((inputs, None));
-    };
-    monitor.loading("Decoding the picture", None)?;
-    let model = residents.get(next.before, monitor)?;
-    model.rest_unet();
-    let decoded = decode(model.decoder(), &latents)?;
-    let picture = as_bytes(&decoded).map_err(EngineError::failed)?;
-    let note = format!("the picture was decoded and encoded between two passes: {reason}");
-    let inputs = Inputs { picture: Some(picture), latents: None, mask, controls: Vec::new() };
-    Ok((inputs, Some(note)))
+/// How the later passes of a request get what the one before them left, in order. Reads
+/// configurations, and weights of autoencoders only where these agree; takes up to seconds then.
+///
+/// # Errors
+/// If a model of the chain cannot be found or read.
+pub fn handovers(request: &Request) -> Result<Vec<Handover>, EngineError> {
+    let first = diffusion_model(&request.model)?;
+    let mut passes = passes(&first, request)?;
+    Handovers::default().settle(&mut passes)?;
+    Ok(passes.into_iter().filter_map(|pass| pass.handover).collect())
 }
 
-/// The picture [B, 3, H, W] as a file would keep it.
-fn as_bytes(decoded: &Tensor) -> candle_core::Result<Tensor> {
-    let tensors: candle_core::Result<Vec<Tensor>> = pictures(decoded)?
-        .iter()
-        .map(|picture| picture_tensor(picture, decoded.device()))
-        .collect();
-    Tensor::cat(&tensors?, 0)
+/// Answers by the rule, and remembers which autoencoders are the same.
+pub struct Handovers {
+    comparisons: Memo<(PathBuf, PathBuf), bool>,
 }
 
-/// The mask of a pass: its own, brought to the sampling size, or that of the plan.
-fn mask(
-    pass: &Request,
-    stage: &Stage,
-    plan: &Plan,
-    latents: &Tensor,
-) -> Result<Option<Tensor>, EngineError> {
-    let own = match &stage.mask {
-        Some(file) if pass.mask.is_some() => {
-            let mask = source::mask(file)?;
-            let soft = (pass.mask_blur > 0.0).then(|| gaussian_blur_mask(&mask, pass.mask_blur));
-            Some(resize_mask(soft.as_ref().unwrap_or(&mask), plan.size, Filter::Lanczos))
+impl Default for Handovers {
+    fn default() -> Self {
+        Self { comparisons: Memo::new(COMPARISONS_KEPT) }
+    }
+}
+
+impl Handovers {
+    /// Settles for every pass but the first how it gets what the one before it left.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn settle(&mut self, passes: &mut [Pass]) -> Result<(), EngineError> {
+        let count = passes.len();
+        for index in 1..count {
+            let (before, pass) = (&passes[index - 1], &passes[index]);
+            let handover = self.between(before, pass).map_err(|e| e.in_pass(index, count))?;
+            passes[index].handover = Some(handover);
         }
-        _ => None,
-    };
-    let mask = own.as_ref().or(plan.mask.as_ref()).filter(|_| pass.mask.is_some());
-    let tensor = mask.map(|mask| mask_tensor(mask, latents.device())).transpose();
-    tensor.map_err(EngineError::failed)
+        Ok(())
+    }
+
+    fn between(&mut self, before: &Pass, pass: &Pass) -> Result<Handover, EngineError> {
+        let (theirs, ours) = (&before.folder, &pass.folder);
+        let looks_around = ours.is_inpainting() && ours.image_embeds.is_none();
+        let reason = if looks_around {
+            format!("{} looks at the picture around the mask", ours.name)
+        } else if self.share_autoencoder(before, pass)? {
+            return Ok(Handover::Latents);
+        } else {
+            format!("{} and {} have different autoencoders", theirs.name, ours.name)
+        };
+        let takes_over =
+            pass.request.denoising_start.is_some() && before.request.denoising_end.is_some();
+        let noise = if takes_over { ", and noise that is left in it suffers" } else { "" };
+        Ok(Handover::Picture(format!("{reason}{noise}")))
+    }
+
+    /// Whether latents of one model mean the same to another: the same autoencoder, to the byte.
+    fn share_autoencoder(&mut self, one: &Pass, other: &Pass) -> Result<bool, EngineError> {
+        // A chain that names another autoencoder names it for every pass.
+        if one.request.vae.is_some() || one.folder.path == other.folder.path {
+            return Ok(one.request.vae == other.request.vae);
+        }
+        if one.folder.autoencoder_part != other.folder.autoencoder_part {
+            return Ok(false);
+        }
+        let part = |pass: &Pass| pass.folder.path.join(pass.folder.autoencoder_part);
+        let (one, other) = (part(one), part(other));
+        self.comparisons.get_or_try((one.clone(), other.clone()), || same(&one, &other))
+    }
+}
+
+fn same(one: &Path, other: &Path) -> Result<bool, EngineError> {
+    let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    if resolved(one) == resolved(other) {
+        return Ok(true);
+    }
+    if !Found::open(one)?.is_set_like(&Found::open(other)?) {
+        return Ok(false);
+    }
+    Ok(weights::same(one, other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+
+    use super::*;
+
+    fn autoencoder(config: &str, weights: &[f32]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
+        weights.save_safetensors("a", folder.path().join("model.safetensors")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn autoencoders_are_the_same_if_their_settings_and_bytes_are() {
+        let one = autoencoder(r#"{"scaling_factor": 0.5}"#, &[7.0; 1000]);
+        let mut changed = vec![7.0; 1000];
+        changed[999] = 8.0;
+        for (config, weights, right) in [
+            (r#"{"scaling_factor": 0.5, "_name_or_path": "elsewhere"}"#, vec![7.0; 1000], true),
+            (r#"{"scaling_factor": 0.4}"#, vec![7.0; 1000], false),
+            (r#"{"scaling_factor": 0.5}"#, changed, false),
+            (r#"{"scaling_factor": 0.5}"#, vec![7.0; 999], false),
+        ] {
+            let other = autoencoder(config, &weights);
+            assert_eq!(same(one.path(), other.path()).unwrap(), right, "{config}");
+        }
+        assert!(same(one.path(), Path::new("/nowhere")).is_err());
+    }
 }

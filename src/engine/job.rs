@@ -5,8 +5,8 @@ use std::time::Instant;
 use candle_core::Tensor;
 
 use super::{
-    EngineError, Generated, Monitor, Outcome, Recorded, Recording, Request,
-    handover::{Next, handed_on},
+    EngineError, Generated, Monitor, Outcome, PassNumber, Recorded, Recording, Request,
+    hand_on::handed_on,
     models::Model,
     pass::Pass,
     plan::Plan,
@@ -14,7 +14,7 @@ use super::{
     residents::Residents,
     sampling::{Encoded, Inputs, noise_source, sample},
     tensors::pictures,
-    watcher::{Watcher, recorded},
+    watcher::{Steps, Watcher, recorded},
 };
 use crate::diffusion::{NoiseSource, decode};
 
@@ -33,21 +33,14 @@ pub fn run(
     let mut noise = noise_source(request.noise, seed);
     let (mut notes, mut recording) = (Vec::new(), Recording::default());
     let mut left: Option<Tensor> = None;
-    for (index, pass) in passes.iter().enumerate() {
-        let inputs = match left.take() {
-            None => Inputs::planned(plan, residents.get(pass, monitor)?.device())?,
-            Some(latents) => {
-                let stage = &request.chain[index - 1];
-                let next = Next { before: &passes[index - 1], pass, stage };
-                let (inputs, note) = handed_on(residents, next, plan, latents, monitor)?;
-                notes.extend(note);
-                inputs
-            }
-        };
-        let model = residents.get(pass, monitor)?;
-        let (latents, trace) = run_pass(model, pass, plan, inputs, noise.as_mut(), monitor)?;
-        recording.latents.extend(trace);
-        left = Some(latents);
+    for index in 0..passes.len() {
+        monitor.pass(PassNumber { number: index + 1, of: passes.len() })?;
+        let place = Place { passes, index, plan };
+        let ran = place.run(residents, left.take(), noise.as_mut(), monitor);
+        let ran = ran.map_err(|error| error.in_pass(index, passes.len()))?;
+        notes.extend(ran.note);
+        recording.latents.extend(ran.trace);
+        left = Some(ran.latents);
     }
     let (Some(latents), Some(last)) = (left, passes.last()) else {
         return Err(EngineError::failed("no pass was run"));
@@ -67,25 +60,65 @@ pub fn run(
     Ok(Outcome { seed, images, elapsed, request, notes, recording, foreseen_bytes })
 }
 
-/// The latents that one pass leaves, and those after each of its steps where they are kept.
-fn run_pass(
-    model: &mut Model,
-    Pass { request: pass, prior, .. }: &Pass,
-    plan: &Plan,
-    inputs: Inputs,
-    noise: &mut dyn NoiseSource,
-    monitor: &mut dyn Monitor,
-) -> Result<(Tensor, Vec<Recorded>), EngineError> {
-    model.use_loras(pass, monitor)?;
-    model.use_autoencoder(pass.vae.as_deref(), monitor)?;
-    model.load_controls(pass, monitor)?;
-    model.use_prior(prior.as_ref(), monitor)?;
-    let encoded = Encoded::new(model, pass, plan.size, inputs, noise, monitor)?;
-    model.prepare_preview(pass.preview, monitor)?;
-    let preview = model.preview(pass.preview);
-    let previewer = preview.map(|method| Previewer::new(method, pass.preview_interval, plan.size));
-    monitor.step(0, pass.num_inference_steps)?;
-    let mut watcher = Watcher::new(monitor, &plan.composite, previewer, pass.record.latents);
-    let latents = sample(model, pass, plan.size, &encoded, noise, &mut watcher)?;
-    Ok((latents, watcher.latents))
+/// One pass among those of its run.
+struct Place<'a> {
+    passes: &'a [Pass],
+    index: usize,
+    plan: &'a Plan,
+}
+
+/// What a pass leaves.
+struct Ran {
+    latents: Tensor,
+    /// The latents after each step, where they are kept.
+    trace: Vec<Recorded>,
+    /// What a person should know about its start.
+    note: Option<String>,
+}
+
+impl Place<'_> {
+    /// Runs the pass on what the one before it left.
+    fn run(
+        &self,
+        residents: &mut Residents,
+        left: Option<Tensor>,
+        noise: &mut dyn NoiseSource,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Ran, EngineError> {
+        let Self { passes, index, plan } = *self;
+        let pass = &passes[index];
+        let (inputs, note) = match left {
+            None => (Inputs::planned(plan, residents.get(pass, monitor)?.device())?, None),
+            Some(latents) => handed_on(residents, passes, index, plan, latents, monitor)?,
+        };
+        let model = residents.get(pass, monitor)?;
+        let encoded = self.encoded(model, inputs, noise, monitor)?;
+        let preview = pass.request.preview;
+        model.prepare_preview(preview, monitor)?;
+        let interval = pass.request.preview_interval;
+        let previewer =
+            model.preview(preview).map(|method| Previewer::new(method, interval, plan.size));
+        let steps = Steps::of(passes, index);
+        monitor.step(steps.before, steps.total)?;
+        let keeps = pass.request.record.latents;
+        let mut watcher = Watcher::new(monitor, &plan.composite, previewer, steps, keeps);
+        let latents = sample(model, &pass.request, plan.size, &encoded, noise, &mut watcher)?;
+        Ok(Ran { latents, trace: watcher.latents, note })
+    }
+
+    /// Everything that the pass needs beside the U-Net in place, and its inputs encoded.
+    fn encoded(
+        &self,
+        model: &mut Model,
+        inputs: Inputs,
+        noise: &mut dyn NoiseSource,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Encoded, EngineError> {
+        let Pass { request, prior, .. } = &self.passes[self.index];
+        model.use_loras(request, monitor)?;
+        model.use_autoencoder(request.vae.as_deref(), monitor)?;
+        model.load_controls(request, monitor)?;
+        model.use_prior(prior.as_ref(), monitor)?;
+        Encoded::new(model, request, self.plan.size, inputs, noise, monitor)
+    }
 }

@@ -2,14 +2,15 @@
 
 use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
-    content_aware, job, kandinsky, memory,
-    models::scheduler,
-    pass::{Pass, diffusion_model, not_a_model, passes, steps_within_strength},
+    content_aware,
+    handover::Handovers,
+    job, kandinsky, memory,
+    pass::{Pass, not_a_model, not_in_a_chain, passes},
     plan::{ModelFacts, plan},
     residents::Residents,
     select::Selector,
 };
-use crate::{catalog, diffusion::latents::skipped_steps};
+use crate::catalog;
 
 /// What the inference thread runs in the program: diffusion with candle, or the content-aware fill.
 pub fn diffusion_backend() -> Box<dyn Backend> {
@@ -19,6 +20,7 @@ pub fn diffusion_backend() -> Box<dyn Backend> {
 #[derive(Default)]
 struct LocalBackend {
     residents: Residents,
+    handovers: Handovers,
     selector: Selector,
 }
 
@@ -28,24 +30,21 @@ impl Backend for LocalBackend {
         request: &Request,
         monitor: &mut dyn Monitor,
     ) -> Result<Outcome, EngineError> {
-        let model = preflight(request)?;
         let request = &request.clone().with_seed()?;
         let seed = request.seed.unwrap_or_default();
-        match model {
-            catalog::Model::ContentAware => content_aware::run(request, seed, monitor),
-            catalog::Model::Prior(prior) => Err(not_a_model(&prior)),
-            catalog::Model::Diffusion(folder) => {
-                // Planned first: a bad input should not cost the time to load a model.
-                let plan = plan(request, ModelFacts::from(&folder), monitor)?;
-                let mut passes = passes(&folder, request)?;
-                let foreseen = memory::arrange(&mut passes, plan.size)?;
-                if request.memory_budget.is_some() {
-                    memory::give_back_at_once();
-                }
-                self.residents.keep(&passes);
-                job::run(&mut self.residents, &passes, request, &plan, seed, foreseen, monitor)
-            }
+        let mut passes = match checked(request)? {
+            Work::ContentAware => return content_aware::run(request, seed, monitor),
+            Work::Diffusion(passes) => passes,
+        };
+        self.handovers.settle(&mut passes)?;
+        // Planned first: a bad input should not cost the time to load a model.
+        let plan = plan(request, ModelFacts::from(&passes[0].folder).suiting(&passes), monitor)?;
+        let foreseen = memory::arrange(&mut passes, plan.size)?;
+        if request.memory_budget.is_some() {
+            memory::give_back_at_once();
         }
+        self.residents.keep(&passes);
+        job::run(&mut self.residents, &passes, request, &plan, seed, foreseen, monitor)
     }
 
     fn select(
@@ -57,32 +56,44 @@ impl Backend for LocalBackend {
     }
 }
 
+/// What a request asks for, checked.
+enum Work {
+    ContentAware,
+    /// One pass or more.
+    Diffusion(Vec<Pass>),
+}
+
 /// Checks all that can be checked of a request without reading weights, and finds its model.
 ///
 /// # Errors
 /// [`EngineError::Invalid`]: settings out of range, no such model, one that cannot be run, an
 /// unknown scheduler or option of it.
 pub fn preflight(request: &Request) -> Result<catalog::Model, EngineError> {
+    Ok(match checked(request)? {
+        Work::ContentAware => catalog::Model::ContentAware,
+        Work::Diffusion(mut passes) => catalog::Model::Diffusion(passes.swap_remove(0).folder),
+    })
+}
+
+fn checked(request: &Request) -> Result<Work, EngineError> {
     request.check()?;
-    let model = catalog::find(&request.model).map_err(EngineError::invalid)?;
-    match &model {
+    match catalog::find(&request.model).map_err(EngineError::invalid)? {
         catalog::Model::Diffusion(folder) => {
-            for pass in passes(folder, request)? {
-                check_pass(&pass)?;
+            let passes = passes(&folder, request)?;
+            for (index, pass) in passes.iter().enumerate() {
+                check_pass(pass).map_err(|error| error.in_pass(index, passes.len()))?;
             }
+            Ok(Work::Diffusion(passes))
         }
         catalog::Model::ContentAware if !request.controlnets.is_empty() => {
-            return Err(EngineError::invalid(
+            Err(EngineError::invalid(
                 "content-aware fill takes no ControlNet: name a diffusion model with --model",
-            ));
+            ))
         }
-        catalog::Model::ContentAware if !request.chain.is_empty() => {
-            diffusion_model(&request.model)?;
-        }
-        catalog::Model::ContentAware => {}
-        catalog::Model::Prior(prior) => return Err(not_a_model(prior)),
+        catalog::Model::ContentAware if !request.chain.is_empty() => Err(not_in_a_chain()),
+        catalog::Model::ContentAware => Ok(Work::ContentAware),
+        catalog::Model::Prior(prior) => Err(not_a_model(&prior)),
     }
-    Ok(model)
 }
 
 /// Whether a model can do what one pass asks for.
@@ -117,7 +128,6 @@ fn check_pass(of_run: &Pass) -> Result<(), EngineError> {
     for control in &pass.controlnets {
         catalog::find_controlnet(&control.model).map_err(EngineError::invalid)?;
     }
-    let mut scheduler = scheduler(folder, pass)?;
     for lora in &pass.lora {
         catalog::LORAS.find(&lora.path).map_err(EngineError::invalid)?;
     }
@@ -125,11 +135,6 @@ fn check_pass(of_run: &Pass) -> Result<(), EngineError> {
         catalog::EMBEDDINGS.find(&embedding.path).map_err(EngineError::invalid)?;
     }
     autoencoder::Found::chosen(folder, pass.vae.as_deref())?;
-    if steps_within_strength(folder, pass) {
-        scheduler.set_timesteps_within(pass.num_inference_steps, pass.strength())?;
-    } else if pass.task != Task::Generate && pass.denoising_start.is_none() {
-        skipped_steps(pass.num_inference_steps, pass.strength())?;
-    }
     Ok(())
 }
 

@@ -15,10 +15,12 @@ mod device;
 pub mod event;
 mod fill;
 mod generate;
+mod hand_on;
 mod handover;
 mod inversions;
 mod job;
 mod kandinsky;
+mod later_mask;
 mod local;
 mod loras;
 mod memo;
@@ -52,8 +54,10 @@ pub use backend::{Backend, EngineError, Monitor};
 pub use control::ControlNet;
 pub use device::device_name;
 pub use event::{
-    Event, EventKind, Generated, JobId, Loading, Outcome, Preview, Progress, Recorded, Recording,
+    Event, EventKind, Generated, JobId, Loading, Outcome, PassNumber, Preview, Progress, Recorded,
+    Recording,
 };
+pub use handover::{Handover, handovers};
 pub use local::{diffusion_backend, preflight};
 pub use micro_conditions::MicroConditions;
 pub use preview_slot::PreviewSlot;

@@ -1,6 +1,9 @@
 //! The passes of a run, each with the model that runs it.
 
-use super::{EmbeddingUse, EngineError, Request, Task, memory::Arrangement, prompts::TextShape};
+use super::{
+    EmbeddingUse, EngineError, Request, Task, handover::Handover, memory::Arrangement,
+    prompts::TextShape, sampling::evaluations,
+};
 use crate::{
     catalog::{self, EMBEDDINGS, ModelFolder, PriorFolder},
     networks::TextualInversion,
@@ -15,6 +18,10 @@ pub struct Pass {
     pub arrangement: Arrangement,
     /// What the model reads the prompt through, where it does.
     pub prior: Option<PriorFolder>,
+    /// How often it evaluates its network.
+    pub evaluations: usize,
+    /// How it gets what the pass before it left, once that is settled; nothing for the first.
+    pub handover: Option<Handover>,
 }
 
 /// The strengths that the pipelines of Stable Diffusion XL have by default; not quite 1, so that
@@ -29,19 +36,46 @@ const KANDINSKY_TRANSFORM_STRENGTH: f64 = 0.3;
 /// # Errors
 /// When a later pass names no model that can be found, or one that does not diffuse.
 pub fn passes(first: &ModelFolder, request: &Request) -> Result<Vec<Pass>, EngineError> {
-    let pass = |(index, mut request): (usize, Request)| {
-        let folder = if index == 0 { first.clone() } else { diffusion_model(&request.model)? };
+    let requests = request.passes();
+    let count = requests.len();
+    let pass = |(index, request): (usize, Request)| {
+        let folder = match index {
+            0 => Ok(first.clone()),
+            _ => diffusion_model(&request.model),
+        };
+        let pass = folder.and_then(|folder| Pass::new(request, folder, first));
+        pass.map_err(|error| error.in_pass(index, count))
+    };
+    requests.into_iter().enumerate().map(pass).collect()
+}
+
+impl Pass {
+    /// A pass whose first model is known.
+    fn new(
+        mut request: Request,
+        folder: ModelFolder,
+        first: &ModelFolder,
+    ) -> Result<Self, EngineError> {
         if folder != *first {
-            request.embeddings.retain(|embedding| is_readable(embedding, &folder));
+            suit(&mut request, &folder);
         }
         request.strength.get_or_insert(default_strength(&request, &folder));
         let prior = match folder.image_embeds {
             Some(_) => Some(prior(&folder, &request)?),
             None => None,
         };
-        Ok(Pass { request, folder, arrangement: Arrangement::default(), prior })
-    };
-    request.passes().into_iter().enumerate().map(pass).collect()
+        let evaluations = evaluations(&folder, &request)?;
+        let arrangement = Arrangement::default();
+        Ok(Self { request, folder, arrangement, prior, evaluations, handover: None })
+    }
+}
+
+/// Leaves out what was named for the first model and another one cannot read.
+fn suit(request: &mut Request, folder: &ModelFolder) {
+    request.embeddings.retain(|embedding| is_readable(embedding, folder));
+    if folder.image_embeds.is_some() {
+        (request.clip_skip, request.long_prompts) = (None, false);
+    }
 }
 
 /// Whether a model of a chain can read an embedding that was named for the first one. A file that
@@ -82,11 +116,15 @@ pub fn diffusion_model(name: &str) -> Result<ModelFolder, EngineError> {
     match catalog::find(name).map_err(EngineError::invalid)? {
         catalog::Model::Diffusion(folder) => Ok(folder),
         catalog::Model::Prior(prior) => Err(not_a_model(&prior)),
-        catalog::Model::ContentAware => Err(EngineError::invalid(
-            "content-aware cannot be a pass of a chain; name a diffusion model, or leave the \
-             chain out",
-        )),
+        catalog::Model::ContentAware => Err(not_in_a_chain()),
     }
+}
+
+/// The content-aware fill named in a chain.
+pub fn not_in_a_chain() -> EngineError {
+    EngineError::invalid(
+        "content-aware cannot be a pass of a chain; name a diffusion model, or leave the chain out",
+    )
 }
 
 /// A prior named where a model should be.

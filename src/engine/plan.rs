@@ -1,8 +1,11 @@
 //! What is sampled, at which size, and how it goes back onto the picture: a request, read.
 
+use candle_core::{Device, Tensor};
+
 use super::{
     EngineError, Monitor, Request, Task, compositing::Composite, context_area::MULTIPLE,
-    control::ControlPicture, fill, generate, transform, validate::check_side,
+    control::ControlPicture, fill, generate, later_mask::later_mask, pass::Pass,
+    tensors::mask_tensor, transform, validate::check_side,
 };
 use crate::{
     catalog::ModelFolder,
@@ -38,6 +41,13 @@ impl From<&ModelFolder> for ModelFacts {
 }
 
 impl ModelFacts {
+    /// The same with sides that suit the models of all passes.
+    pub fn suiting(self, passes: &[Pass]) -> Self {
+        // Powers of two: the largest is a multiple of every other.
+        let units = passes.iter().map(|pass| pass.folder.side_unit);
+        Self { side_unit: units.fold(self.side_unit, u32::max), ..self }
+    }
+
     /// What a side that the request names must be a multiple of.
     fn unit_of(&self, request: &Request) -> u32 {
         match (request.exact, request.task) {
@@ -56,11 +66,22 @@ pub struct Plan {
     pub size: Extent,
     /// Of that size; none for text-to-image.
     pub picture: Option<Picture>,
-    /// Of that size; for fill only.
-    pub mask: Option<Mask>,
+    /// Of that size, one for each pass; none where it repaints no mask.
+    pub masks: Vec<Option<Mask>>,
     /// What the ControlNets see, in their order.
     pub controls: Vec<ControlPicture>,
     pub composite: Composite,
+}
+
+impl Plan {
+    /// The mask of pass `index`, [1, 1, H, W] in [0, 1].
+    ///
+    /// # Errors
+    /// If the device is out of memory.
+    pub fn mask(&self, index: usize, device: &Device) -> Result<Option<Tensor>, EngineError> {
+        let mask = self.masks.get(index).and_then(Option::as_ref);
+        mask.map(|mask| mask_tensor(mask, device)).transpose().map_err(EngineError::failed)
+    }
 }
 
 /// Reads a request, whose ranges were checked, for a model.
@@ -75,9 +96,15 @@ pub fn plan(
     for (what, side) in [("width", request.width), ("height", request.height)] {
         side.map_or(Ok(()), |side| check_side(what, side, model.unit_of(request)))?;
     }
-    match request.task {
-        Task::Fill => fill::plan(request, model, monitor),
-        Task::Generate => generate::plan(request, model),
-        Task::Transform => transform::plan(request, model),
+    let mut plan = match request.task {
+        Task::Fill => fill::plan(request, model, monitor)?,
+        Task::Generate => generate::plan(request, model)?,
+        Task::Transform => transform::plan(request, model)?,
+    };
+    let count = request.chain.len() + 1;
+    for (index, stage) in request.chain.iter().enumerate() {
+        let mask = later_mask(request, stage, &plan, model.latent_pixels);
+        plan.masks.push(mask.map_err(|error| error.in_pass(index + 1, count))?);
     }
+    Ok(plan)
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Event, EventKind, JobId, Loading, Preview, Progress,
+    Event, EventKind, JobId, Loading, PassNumber, Preview, Progress,
     backend::{EngineError, Monitor},
     preview_slot::PreviewSlot,
     queue::{CancelToken, Queue},
@@ -51,12 +51,16 @@ pub struct Reporter<'a> {
     pub cancel: CancelToken,
     pub outbox: &'a Outbox,
     pub queue: &'a mut Queue,
+    pass: PassNumber,
     sampling_since: Option<Instant>,
+    /// When the sampling of this pass started, and how many steps were over by then.
+    pass_since: Option<(Instant, usize)>,
 }
 
 impl<'a> Reporter<'a> {
     pub fn new(job: JobId, cancel: CancelToken, outbox: &'a Outbox, queue: &'a mut Queue) -> Self {
-        Self { job, cancel, outbox, queue, sampling_since: None }
+        let (pass, sampling_since, pass_since) = (PassNumber::ONLY, None, None);
+        Self { job, cancel, outbox, queue, pass, sampling_since, pass_since }
     }
 
     fn check(&mut self) -> Result<(), EngineError> {
@@ -74,20 +78,27 @@ impl Monitor for Reporter<'_> {
 
     fn loading(&mut self, what: &str, fraction: Option<f32>) -> Result<(), EngineError> {
         self.check()?;
-        let loading = Loading { what: what.to_owned(), fraction };
+        let loading = Loading { pass: self.pass, what: what.to_owned(), fraction };
         self.outbox.progress(self.job, EventKind::Loading(loading));
         Ok(())
     }
 
+    fn pass(&mut self, pass: PassNumber) -> Result<(), EngineError> {
+        (self.pass, self.pass_since) = (pass, None);
+        self.check()
+    }
+
     fn step(&mut self, step: usize, total: usize) -> Result<(), EngineError> {
-        if step == 0 {
-            // The next pass of a chain counts anew.
-            self.sampling_since = None;
-        }
         let elapsed = self.sampling_since.get_or_insert_with(Instant::now).elapsed();
-        if step > 0 {
-            let progress = Progress { step, total, elapsed, remaining: left(elapsed, step, total) };
-            self.outbox.progress(self.job, EventKind::Step(progress));
+        match self.pass_since {
+            None => self.pass_since = Some((Instant::now(), step)),
+            Some((since, before)) => {
+                // The models of a chain differ: only this pass tells how long its steps take.
+                let done = step.saturating_sub(before);
+                let remaining = left(since.elapsed(), done, total.saturating_sub(step));
+                let progress = Progress { pass: self.pass, step, total, elapsed, remaining };
+                self.outbox.progress(self.job, EventKind::Step(progress));
+            }
         }
         self.check()
     }
@@ -98,7 +109,7 @@ impl Monitor for Reporter<'_> {
     }
 }
 
-/// Time left, if the steps to come take as long as those done.
-fn left(elapsed: Duration, step: usize, total: usize) -> Duration {
-    elapsed.mul_f64(total.saturating_sub(step) as f64 / step.max(1) as f64)
+/// The time that `ahead` steps take, if they take as long as those `done`.
+fn left(elapsed: Duration, done: usize, ahead: usize) -> Duration {
+    elapsed.mul_f64(ahead as f64 / done.max(1) as f64)
 }

@@ -6,16 +6,17 @@ use super::{
     EngineError, Monitor, NoiseKind, Request, Task,
     conditions::prompt,
     control::ControlPicture,
-    models::{Model, timestep_at},
+    models::{Model, scheduler, timestep_at},
     pass::steps_within_strength,
     plan::Plan,
-    tensors::{mask_tensor, picture_tensor},
+    tensors::picture_tensor,
     watcher::Watcher,
 };
 use crate::{
+    catalog::ModelFolder,
     diffusion::{
-        ImageToImage, Inpaint, KandinskyInpaint, NoiseSource, Posterior, Prompt, Run, Sampling,
-        Source, TextToImage, image_to_image, inpaint, kandinsky_inpaint,
+        self, ImageToImage, Inpaint, KandinskyInpaint, NoiseSource, Posterior, Prompt, Run,
+        Sampling, Source, TextToImage, image_to_image, inpaint, kandinsky_inpaint,
         latents::masked_picture,
         noise::{PhiloxNoise, TorchNoise},
         text_to_image,
@@ -39,13 +40,13 @@ impl Inputs {
     /// Those of the first pass.
     pub fn planned(plan: &Plan, device: &Device) -> Result<Self, EngineError> {
         let picture = plan.picture.as_ref().map(|picture| picture_tensor(picture, device));
-        let mask = plan.mask.as_ref().map(|mask| mask_tensor(mask, device));
+        let mask = plan.mask(0, device)?;
         let control = |control: &ControlPicture| control.tensor(device);
         let controls = plan.controls.iter().map(control).collect::<Result<_, _>>();
         Ok(Self {
             picture: picture.transpose().map_err(EngineError::failed)?,
             latents: None,
-            mask: mask.transpose().map_err(EngineError::failed)?,
+            mask,
             controls: controls.map_err(EngineError::failed)?,
         })
     }
@@ -111,7 +112,7 @@ pub fn sample(
     watcher: &mut Watcher<'_>,
 ) -> Result<Tensor, EngineError> {
     let mut scheduler = model.scheduler(request)?;
-    let sampling = sampling(model, request)?;
+    let sampling = sampling(model.folder(), request)?;
     let controlled = model.controlled(request, &encoded.controls)?;
     let mut run = Run {
         denoiser: match &controlled {
@@ -169,13 +170,23 @@ fn latents(
     }
 }
 
-fn sampling(model: &Model, request: &Request) -> Result<Sampling, EngineError> {
+/// How often a pass will evaluate its network.
+///
+/// # Errors
+/// If its scheduler cannot be made, or no step is left to run.
+pub fn evaluations(folder: &ModelFolder, request: &Request) -> Result<usize, EngineError> {
+    let mut scheduler = scheduler(folder, request)?;
+    let is_partial = request.task != Task::Generate;
+    Ok(diffusion::evaluations(scheduler.as_mut(), &sampling(folder, request)?, is_partial)?)
+}
+
+fn sampling(folder: &ModelFolder, request: &Request) -> Result<Sampling, EngineError> {
     let timestep =
-        |part: Option<f64>| part.map(|part| timestep_at(model.folder(), request, part)).transpose();
+        |part: Option<f64>| part.map(|part| timestep_at(folder, request, part)).transpose();
     Ok(Sampling {
         num_inference_steps: request.num_inference_steps,
         strength: request.strength(),
-        steps_within_strength: steps_within_strength(model.folder(), request),
+        steps_within_strength: steps_within_strength(folder, request),
         guidance_scale: request.guidance_scale,
         guidance_rescale: request.guidance_rescale,
         eta: request.eta,

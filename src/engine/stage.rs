@@ -125,8 +125,13 @@ impl Request {
 
     /// A refiner after everything else; a fill is refined where it was filled.
     pub fn refine(&mut self, stage: Stage) {
-        let task = if self.task == Task::Fill { Task::Fill } else { Task::Transform };
-        self.denoising_end = stage.denoising_start.or(self.denoising_end);
+        let last = self.chain.last().map_or(self.task, |stage| stage.task);
+        let task = if last == Task::Fill { Task::Fill } else { Task::Transform };
+        let end = match self.chain.last_mut() {
+            Some(last) => &mut last.denoising_end,
+            None => &mut self.denoising_end,
+        };
+        *end = stage.denoising_start.or(*end);
         self.chain.push(Stage { task, ..stage });
     }
 }

@@ -41,7 +41,7 @@ pub fn plan(request: &Request, model: ModelFacts) -> Result<Plan, EngineError> {
     let controls = Pictures::read(request)?.all_fitted(fit)?;
     let extent = if request.exact { size } else { own };
     let composite = Composite::Whole { extent };
-    Ok(Plan { size, picture: Some(picture), mask: None, controls, composite })
+    Ok(Plan { size, picture: Some(picture), masks: vec![None], controls, composite })
 }
 
 /// An extent cut down to whole latents, of `unit` pixels a side.

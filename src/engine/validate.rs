@@ -14,7 +14,8 @@ impl Request {
     pub fn check(&self) -> Result<(), EngineError> {
         self.check_inputs()?;
         self.check_sizes()?;
-        self.check_settings()?;
+        let count = self.chain.len() + 1;
+        self.check_settings().map_err(|error| error.in_pass(0, count))?;
         for (index, stage) in self.chain.iter().enumerate() {
             let pass = stage.request(self);
             let checked = match stage.task {
@@ -22,9 +23,7 @@ impl Request {
                 Task::Fill if pass.mask.is_none() => invalid("a fill needs a mask"),
                 _ => pass.check_settings(),
             };
-            checked.map_err(|error| {
-                EngineError::invalid(format!("pass {} of the chain: {error}", index + 2))
-            })?;
+            checked.map_err(|error| error.in_pass(index + 1, count))?;
         }
         Ok(())
     }

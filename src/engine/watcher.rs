@@ -5,15 +5,34 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Tensor};
 
-use super::{EngineError, Monitor, Recorded, compositing::Composite, preview::Previewer};
+use super::{
+    EngineError, Monitor, Recorded, compositing::Composite, pass::Pass, preview::Previewer,
+};
 use crate::diffusion::{self, Cancelled, Observer, StepInfo};
 
-/// The observer of one job.
+/// Where a pass stands in the count of all steps of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// Those of the passes before.
+    pub before: usize,
+    pub total: usize,
+}
+
+impl Steps {
+    /// Of pass `index`.
+    pub fn of(passes: &[Pass], index: usize) -> Self {
+        let count = |passes: &[Pass]| passes.iter().map(|pass| pass.evaluations).sum();
+        Self { before: count(&passes[..index]), total: count(passes) }
+    }
+}
+
+/// The observer of one pass.
 pub struct Watcher<'a> {
     monitor: &'a mut dyn Monitor,
     composite: &'a Composite,
     /// `None` when nobody wants previews.
     previewer: Option<Previewer<'a>>,
+    steps: Steps,
     keep_latents: bool,
     pub latents: Vec<Recorded>,
     /// Why the run was broken off, where that is known better here than in the pipeline.
@@ -25,9 +44,11 @@ impl<'a> Watcher<'a> {
         monitor: &'a mut dyn Monitor,
         composite: &'a Composite,
         previewer: Option<Previewer<'a>>,
+        steps: Steps,
         keep_latents: bool,
     ) -> Self {
-        Self { monitor, composite, previewer, keep_latents, latents: Vec::new(), error: None }
+        let latents = Vec::new();
+        Self { monitor, composite, previewer, steps, keep_latents, latents, error: None }
     }
 
     /// The error to report when the pipeline ended with `error`.
@@ -36,7 +57,8 @@ impl<'a> Watcher<'a> {
     }
 
     fn watch(&mut self, info: StepInfo<'_>) -> Result<(), EngineError> {
-        check_finite(info.latents, info.index + 1)?;
+        let step = self.steps.before + info.index + 1;
+        check_finite(info.latents, step)?;
         if self.keep_latents {
             self.latents.push(recorded(info.latents)?);
         }
@@ -44,9 +66,9 @@ impl<'a> Watcher<'a> {
             && let Some(picture) = previewer.picture(info).map_err(EngineError::failed)?
         {
             let made = self.composite.apply(picture);
-            self.monitor.preview(info.index + 1, made.bounds, made.picture);
+            self.monitor.preview(step, made.bounds, made.picture);
         }
-        self.monitor.step(info.index + 1, info.total)
+        self.monitor.step(step, self.steps.total)
     }
 }
 

@@ -14,16 +14,16 @@ use overpaint::{
 
 /// Far longer than any wait here lasts; only a defect reaches it.
 const PATIENCE: Duration = Duration::from_secs(300);
-const EXTENT: Extent = Extent::new(160, 120);
+pub const EXTENT: Extent = Extent::new(160, 120);
 const HOLE: Bounds = Bounds::new(90, 40, 30, 24);
 
-fn model(name: &str) -> String {
+pub fn model(name: &str) -> String {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/models");
     models.join(name).display().to_string()
 }
 
 /// Slopes and stripes, with something hidden under full transparency in the last row.
-fn picture() -> Picture {
+pub fn picture() -> Picture {
     let mut picture = Picture::new(EXTENT);
     for y in 0..EXTENT.height {
         for (x, pixel) in picture.row_mut(y).chunks_exact_mut(4).enumerate() {
@@ -35,7 +35,7 @@ fn picture() -> Picture {
 }
 
 /// A soft rim of one pixel around a full rectangle.
-fn mask() -> Mask {
+pub fn mask() -> Mask {
     let mut mask = Mask::new(EXTENT);
     for (bounds, value) in [(HOLE.grow(1), 100), (HOLE, 255)] {
         for y in bounds.y..bounds.bottom() {
@@ -45,7 +45,7 @@ fn mask() -> Mask {
     mask
 }
 
-fn request(model_name: &str) -> Request {
+pub fn request(model_name: &str) -> Request {
     Request {
         task: Task::Fill,
         model: model(model_name),
@@ -58,12 +58,12 @@ fn request(model_name: &str) -> Request {
     }
 }
 
-fn engine() -> Engine {
+pub fn engine() -> Engine {
     Engine::start(diffusion_backend, Arc::new(|| {})).unwrap()
 }
 
 /// Runs one job to its end; gives all its events.
-fn run(engine: &mut Engine, request: Request) -> Vec<Event> {
+pub fn run(engine: &mut Engine, request: Request) -> Vec<Event> {
     let job = engine.submit(request).unwrap();
     let mut events = Vec::new();
     loop {
@@ -77,7 +77,7 @@ fn run(engine: &mut Engine, request: Request) -> Vec<Event> {
     }
 }
 
-fn outcome(events: &[Event]) -> &Outcome {
+pub fn outcome(events: &[Event]) -> &Outcome {
     match &events.last().unwrap().kind {
         EventKind::Finished(outcome) => outcome,
         other => panic!("{other:?}"),

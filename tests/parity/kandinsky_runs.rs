@@ -7,8 +7,8 @@ use libtest_mimic::Trial;
 use overpaint::{
     catalog,
     engine::{
-        EngineError, LoraUse, Monitor, Request, compositing::placed, diffusion_backend, memory,
-        preflight,
+        EngineError, LoraUse, Monitor, PassNumber, Request, compositing::placed, diffusion_backend,
+        memory, preflight,
     },
     geometry::{Bounds, Extent},
     pixels::{
@@ -175,6 +175,10 @@ impl Monitor for Previews {
     }
 
     fn loading(&mut self, _: &str, _: Option<f32>) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pass(&mut self, _: PassNumber) -> Result<(), EngineError> {
         Ok(())
     }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 use overpaint::{
-    engine::{EngineError, Monitor, Outcome, Record, Request, Stage, diffusion_backend},
+    engine::{
+        EngineError, Monitor, Outcome, PassNumber, Record, Request, Stage, diffusion_backend,
+    },
     geometry::Bounds,
     pixels::{Picture, codec::load_picture},
 };
@@ -177,6 +179,10 @@ impl Monitor for Unwatched {
     }
 
     fn loading(&mut self, _: &str, _: Option<f32>) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pass(&mut self, _: PassNumber) -> Result<(), EngineError> {
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use overpaint::{
-    app,
+    app, catalog,
     cli::{self, Invocation},
 };
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         picture: window.picture,
         mask: window.mask,
         model: window.model,
+        state: catalog::places::state_folder(),
         empty: false,
         headless_command: cli::sample_command(),
     });

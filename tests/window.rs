@@ -11,6 +11,8 @@ mod control;
 mod families;
 #[path = "support/gpu.rs"]
 mod gpu;
+#[path = "window/journal.rs"]
+mod journal;
 #[path = "window/panel.rs"]
 mod panel;
 #[path = "window/pictures.rs"]
@@ -39,6 +41,7 @@ fn main() -> std::process::ExitCode {
         control::tests(),
         families::tests(),
         prompts::tests(),
+        journal::tests(),
         pictures::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()

@@ -10,7 +10,10 @@ use std::{
 use super::{commands::Command, prompt_counts::ReaderKey};
 use crate::{
     catalog,
-    document::Snapshot,
+    document::{
+        Snapshot,
+        journal::{self, Folder, Restored},
+    },
     engine::{
         PromptReader, Request,
         prompts::{FoundEmbedding, found_embeddings},
@@ -84,10 +87,18 @@ pub enum Done {
     Read { path: PathBuf, picture: Result<Picture, String>, mask: Option<Result<Mask, String>> },
     /// A picture was written as it was at `revision` of the document.
     Written { path: PathBuf, result: Result<(), String>, revision: u64 },
+    /// A journal was read.
+    Restored(Result<Box<RestoredSession>, String>),
     /// The words of a model were opened, to count prompts.
     PromptReader { key: ReaderKey, reader: Result<Box<PromptReader>, String> },
     /// The folders of embeddings were looked through.
     Embeddings(Vec<FoundEmbedding>),
+}
+
+/// What a journal held, and its folder, which stays locked.
+pub struct RestoredSession {
+    pub folder: Folder,
+    pub restored: Restored,
 }
 
 /// Starts background work and collects the answers.
@@ -129,6 +140,20 @@ impl Background {
             let picture = codec::load_picture(&path).map_err(|e| e.to_string());
             let mask = mask.map(|path| codec::load_mask(&path).map_err(|e| e.to_string()));
             Some(Done::Read { path, picture, mask })
+        });
+    }
+
+    /// Reads the journal in `folder`. One that holds nothing whole is put aside, so that it is not
+    /// met again; its bytes stay.
+    pub fn restore(&self, folder: Folder) {
+        self.spawn("journal reader", move || {
+            Some(Done::Restored(match journal::restore(&folder) {
+                Ok(restored) => Ok(Box::new(RestoredSession { folder, restored })),
+                Err(why) => Err(match folder.put_aside() {
+                    Ok(path) => format!("{why}. Its files are in {}", path.display()),
+                    Err(_) => why.to_string(),
+                }),
+            }))
         });
     }
 

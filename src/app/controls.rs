@@ -7,6 +7,7 @@ use crate::{
     catalog::{self, ControlNetFolder},
     document::PictureTiles,
     engine::{ControlNet, ImageSource, Task},
+    pixels::Picture,
 };
 
 /// A ControlNet, as the panel shows it.
@@ -70,6 +71,36 @@ impl ControlSettings {
         Self { choice, sees, scale: 1.0, start: 0.0, end: 1.0 }
     }
 
+    /// As a kept request says. A picture that was not in a file is to be chosen anew.
+    pub fn kept(choice: ControlChoice, control: &ControlNet) -> Self {
+        let new = Self::new(choice);
+        let sees = match &control.image {
+            Some(ImageSource::File(path)) => Sees::File(path.clone()),
+            _ => new.sees,
+        };
+        let scale = control.conditioning_scale.unwrap_or(new.scale);
+        Self { sees, scale, start: control.guidance_start, end: control.guidance_end, ..new }
+    }
+
+    /// What [`Self::kept`] reads.
+    pub fn keep(&self) -> ControlNet {
+        let image = match &self.sees {
+            Sees::File(path) => Some(ImageSource::File(path.clone())),
+            Sees::Nothing | Sees::Made | Sees::Canvas => None,
+        };
+        self.with_image(image)
+    }
+
+    fn with_image(&self, image: Option<ImageSource<Picture>>) -> ControlNet {
+        ControlNet {
+            model: self.choice.id.clone(),
+            image,
+            conditioning_scale: Some(self.scale),
+            guidance_start: self.start,
+            guidance_end: self.end,
+        }
+    }
+
     /// What a request says about it, with the picture on the canvas.
     ///
     /// # Errors
@@ -86,13 +117,7 @@ impl ControlSettings {
             Sees::Canvas => Some(canvas.clone().into()),
             Sees::File(path) => Some(ImageSource::File(path.clone())),
         };
-        Ok(ControlNet {
-            model: self.choice.id.clone(),
-            image,
-            conditioning_scale: Some(self.scale),
-            guidance_start: self.start,
-            guidance_end: self.end,
-        })
+        Ok(self.with_image(image))
     }
 }
 

@@ -33,6 +33,7 @@ impl App {
         for done in self.background.drain() {
             match done {
                 Done::Chosen(purpose, path) => self.commands.push(purpose.command(path)),
+                Done::Restored(restored) => self.restored(ctx, restored),
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
                 Done::Embeddings(found) => self.settings.embeddings.take(found),
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),
@@ -60,18 +61,24 @@ impl App {
     pub(super) fn open_picture(&mut self, picture: &Picture, path: Option<PathBuf>) {
         match Document::new(picture) {
             Ok(mut document) => {
-                self.abort_stroke();
-                self.cancel();
                 document.metadata.path = path;
-                self.document = Some(document);
-                self.saved_to = None;
-                self.show_staged();
-                self.canvas.fit();
-                if self.tool == Tool::Select {
-                    self.prepare_smart_select();
-                }
+                self.open_document(document);
             }
             Err(why) => self.complain(why.to_string()),
+        }
+    }
+
+    /// A document in place of the present one.
+    pub(super) fn open_document(&mut self, document: Document) {
+        self.abort_stroke();
+        self.cancel();
+        self.begin_journal();
+        self.document = Some(document);
+        self.saved_to = None;
+        self.show_staged();
+        self.canvas.fit();
+        if self.tool == Tool::Select {
+            self.prepare_smart_select();
         }
     }
 

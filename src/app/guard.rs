@@ -164,11 +164,16 @@ impl App {
 
     /// The window's own close button goes through the same question.
     pub(super) fn watch_close_button(&mut self, ctx: &egui::Context) {
-        let asked = ctx.input(|i| i.viewport().close_requested()) && !self.guard.closing;
-        if asked && self.has_something_to_lose() {
+        let asked = ctx.input(|i| i.viewport().close_requested());
+        if asked && !self.may_close() {
             ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
             self.guard.asking = Some(Intent::Close);
         }
+    }
+
+    /// Whether nothing is lost when the window closes, or the person has agreed.
+    pub(super) fn may_close(&self) -> bool {
+        self.guard.closing || !self.has_something_to_lose()
     }
 
     /// Changes that no file has, or a result that was neither accepted nor discarded.

@@ -14,6 +14,8 @@ pub struct Options {
     pub picture: Option<PathBuf>,
     pub mask: Option<PathBuf>,
     pub model: Option<String>,
+    /// Where the window keeps what must survive it, such as journals; `None` keeps nothing.
+    pub state: Option<PathBuf>,
     /// Opens with no picture at all.
     pub empty: bool,
     /// What to run where there is no window: shown when none can be opened.

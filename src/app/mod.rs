@@ -3,6 +3,7 @@
 //! [`App`] owns the document; the inference thread owns the weights. `App::logic` drains events,
 //! reads the pointer and applies commands; `App::ui` only paints and pushes commands.
 
+mod adopt;
 mod background;
 mod canvas;
 mod commands;
@@ -14,6 +15,7 @@ mod generation;
 mod guard;
 mod icons;
 mod jobs;
+mod journal;
 mod launch;
 mod loras;
 mod models;

@@ -10,6 +10,7 @@ use super::{
     controls::ControlChoice,
     guard::Guard,
     jobs::Jobs,
+    journal::Keeping,
     launch::Options,
     models::ModelChoice,
     panels::{
@@ -58,6 +59,7 @@ pub struct App {
     pub(super) jobs: Jobs,
     pub(super) prompt_counts: PromptCounts,
     pub(super) background: Background,
+    pub(super) keeping: Keeping,
     pub(super) notices: Vec<Notice>,
     pub(super) guard: Guard,
     pub(super) help_open: bool,
@@ -103,6 +105,7 @@ impl App {
             jobs: Jobs::default(),
             prompt_counts: PromptCounts::default(),
             background: Background::new(cc.egui_ctx.clone()),
+            keeping: Keeping::default(),
             notices: Vec::new(),
             guard: Guard::default(),
             help_open: false,
@@ -113,7 +116,7 @@ impl App {
             compare_held: false,
             device: crate::engine::device_name(crate::engine::Device::Auto),
         };
-        app.apply_options(options);
+        app.begin_session(options);
         app.find_embeddings();
         app
     }
@@ -326,6 +329,13 @@ impl eframe::App for App {
             self.execute(ctx, command);
         }
         self.count_prompts();
+        self.keep_journal(ctx);
+    }
+
+    fn on_exit(&mut self) {
+        if self.may_close() {
+            self.end_journal();
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {

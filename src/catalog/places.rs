@@ -24,6 +24,13 @@ pub fn data_folder() -> Option<PathBuf> {
     Some(etcetera::choose_base_strategy().ok()?.data_dir().join("overpaint"))
 }
 
+/// Where the program keeps what must survive it and belongs to this machine alone.
+pub fn state_folder() -> Option<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    // Not all platforms have a place of its own for it.
+    Some(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("overpaint"))
+}
+
 /// Where the program keeps what it can make again.
 pub fn cache_folder() -> PathBuf {
     match etcetera::choose_base_strategy() {

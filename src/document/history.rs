@@ -12,19 +12,19 @@ use crate::geometry::Bounds;
 pub const DEFAULT_CAP_BYTES: usize = 512 << 20;
 
 /// One tile before and after a change.
-struct TileChange {
-    index: usize,
-    before: Option<Arc<Tile>>,
-    after: Option<Arc<Tile>>,
+pub(super) struct TileChange {
+    pub index: usize,
+    pub before: Option<Arc<Tile>>,
+    pub after: Option<Arc<Tile>>,
 }
 
 /// The tiles of one grid that a change replaced.
 #[derive(Default)]
-struct GridChange(Vec<TileChange>);
+pub(super) struct GridChange(pub Vec<TileChange>);
 
 impl GridChange {
     /// Compares handles, so its cost is the number of tiles, not of pixels.
-    fn between<const C: usize>(before: &TileGrid<C>, after: &TileGrid<C>) -> Self {
+    pub fn between<const C: usize>(before: &TileGrid<C>, after: &TileGrid<C>) -> Self {
         let change = |index: usize| TileChange {
             index,
             before: before.slots()[index].clone(),
@@ -64,11 +64,11 @@ enum Direction {
 
 /// One step that can be undone.
 pub(super) struct Entry {
-    name: Cow<'static, str>,
-    picture: GridChange,
-    mask: GridChange,
-    /// Revision of the document on either side of the change.
-    revisions: (u64, u64),
+    pub name: Cow<'static, str>,
+    pub picture: GridChange,
+    pub mask: GridChange,
+    /// Revision of the document on either side of the change. The second is no other step's.
+    pub revisions: (u64, u64),
 }
 
 impl Entry {
@@ -124,10 +124,11 @@ impl Entry {
     }
 }
 
-/// The one stack of undoable steps: strokes, mask operations, accepted results.
+/// The one stack of undoable steps: strokes, mask operations, accepted results. A clone shares them.
+#[derive(Clone)]
 pub struct History {
-    undo: VecDeque<Entry>,
-    redo: Vec<Entry>,
+    undo: VecDeque<Arc<Entry>>,
+    redo: Vec<Arc<Entry>>,
     cap_bytes: usize,
     /// Names the present state; equal numbers mean equal bytes.
     revision: u64,
@@ -137,6 +138,32 @@ pub struct History {
 impl History {
     pub(super) fn new(cap_bytes: usize) -> Self {
         Self { undo: VecDeque::new(), redo: Vec::new(), cap_bytes, revision: 0, last_revision: 0 }
+    }
+
+    /// With these steps, oldest first: `undo` that lead to `revision`, and `redo` that were taken
+    /// back, the next to be repeated last.
+    pub(super) fn from_entries(
+        undo: Vec<Arc<Entry>>,
+        redo: Vec<Arc<Entry>>,
+        revision: u64,
+        cap_bytes: usize,
+    ) -> Self {
+        let made = undo.iter().chain(&redo).map(|entry| entry.revisions.1).max().unwrap_or(0);
+        let last_revision = made.max(revision);
+        let mut history = Self { undo: undo.into(), redo, cap_bytes, revision, last_revision };
+        history.trim();
+        history
+    }
+
+    /// The steps that can be undone and those that can be redone, as [`Self::from_entries`] takes them.
+    pub(super) fn entries(&self) -> (&VecDeque<Arc<Entry>>, &[Arc<Entry>]) {
+        (&self.undo, &self.redo)
+    }
+
+    /// Whether both have come the same way to the same state.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let numbers = |h: &Self| (h.revision, h.last_revision, h.undo.len(), h.redo.len());
+        numbers(self) == numbers(other)
     }
 
     /// The step that undo would take back, by name.
@@ -156,7 +183,7 @@ impl History {
 
     /// Bytes of the tiles that entries keep alive, counted from above.
     pub fn bytes(&self) -> usize {
-        self.undo.iter().chain(&self.redo).map(Entry::bytes).sum()
+        self.undo.iter().chain(&self.redo).map(|entry| entry.bytes()).sum()
     }
 
     /// Names the present state: after undoing a step it is what it was before that step.
@@ -171,7 +198,7 @@ impl History {
         entry.revisions = (self.revision, self.last_revision);
         self.revision = self.last_revision;
         self.redo.clear();
-        self.undo.push_back(entry);
+        self.undo.push_back(Arc::new(entry));
         self.trim();
     }
 

@@ -7,6 +7,7 @@
 mod brush;
 mod effects;
 mod history;
+pub mod journal;
 mod mask_operations;
 mod patch;
 mod stroke;

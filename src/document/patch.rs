@@ -25,6 +25,17 @@ pub struct Patch {
 }
 
 impl Patch {
+    fn is_same(&self, other: &Self) -> bool {
+        let masks = match (&self.composite_mask, &other.composite_mask) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        masks
+            && Arc::ptr_eq(&self.raw, &other.raw)
+            && (self.bounds, self.seed) == (other.bounds, other.seed)
+            && self.settings == other.settings
+    }
+
     /// Whether all buffers have the extent of the bounds.
     fn validate(&self) -> Result<(), DocumentError> {
         let expected = self.bounds.extent();
@@ -78,6 +89,20 @@ pub struct Staged {
 }
 
 impl Staged {
+    /// With the one shown at `selected`, or the last; `None` without results.
+    pub(super) fn new(patches: Vec<Patch>, selected: usize) -> Option<Self> {
+        let last = patches.len().checked_sub(1)?;
+        Some(Self { patches, selected: selected.min(last) })
+    }
+
+    /// Whether both have the same results, by their handles, and show the same one.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let pairs = self.patches.iter().zip(&other.patches);
+        self.selected == other.selected
+            && self.patches.len() == other.patches.len()
+            && pairs.into_iter().all(|(a, b)| a.is_same(b))
+    }
+
     /// All results to choose from; never empty.
     pub fn patches(&self) -> &[Patch] {
         &self.patches

@@ -31,7 +31,8 @@ pub struct Tile {
 }
 
 impl Tile {
-    fn from_bytes(bytes: Box<[u8]>) -> Self {
+    /// A new version with these contents, [`TileGrid::TILE_BYTES`] of them.
+    pub(super) fn from_bytes(bytes: Box<[u8]>) -> Self {
         Self { version: next_version(), bytes }
     }
 

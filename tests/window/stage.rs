@@ -142,8 +142,25 @@ impl Stage {
         Self::build(empty, size, pixels_per_point, true, MODEL)
     }
 
+    /// That keeps what must survive it below `state`, and brings back what lies there.
+    pub fn keeping(state: &std::path::Path) -> Self {
+        let options = Options { state: Some(state.into()), ..Options::default() };
+        Self::open(options, egui::vec2(1366.0, 768.0), 1.0, false, MODEL)
+    }
+
     fn build(
         empty: bool,
+        size: egui::Vec2,
+        pixels_per_point: f32,
+        drawn: bool,
+        model: &str,
+    ) -> Self {
+        let options = Options { empty, ..Options::default() };
+        Self::open(options, size, pixels_per_point, drawn, model)
+    }
+
+    fn open(
+        options: Options,
         size: egui::Vec2,
         pixels_per_point: f32,
         drawn: bool,
@@ -171,7 +188,7 @@ impl Stage {
         let window = builder.build_eframe(|cc| {
             let ctx = cc.egui_ctx.clone();
             let engine = Engine::start(backend, Arc::new(move || ctx.request_repaint())).unwrap();
-            App::new(cc, Options { empty, model: Some(model), ..Options::default() }, engine)
+            App::new(cc, Options { model: Some(model), ..options }, engine)
         });
         let mut stage = Self { go, seen, selections, window };
         stage.settle();

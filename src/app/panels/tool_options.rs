@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use egui::{DragValue, RichText, Slider, Ui};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Brush settings as the line edits them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BrushSettings {
     /// Diameter in picture pixels, 1 to 2000.
     pub size: f64,

@@ -14,7 +14,7 @@ use crate::{
 use proptest::prelude::*;
 
 /// Larger than a tile on both sides, and not a multiple of one.
-const EXTENT: Extent = Extent::new(300, 270);
+pub(super) const EXTENT: Extent = Extent::new(300, 270);
 
 /// Bytes without a pattern, the same for the same seed.
 fn noise(len: usize, seed: u32) -> Vec<u8> {
@@ -28,20 +28,20 @@ fn noise(len: usize, seed: u32) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-fn noise_picture(extent: Extent, seed: u32) -> Picture {
+pub(super) fn noise_picture(extent: Extent, seed: u32) -> Picture {
     Picture::from_raw(extent, noise(extent.area() * 4, seed)).unwrap()
 }
 
-fn noise_mask(extent: Extent, seed: u32) -> Mask {
+pub(super) fn noise_mask(extent: Extent, seed: u32) -> Mask {
     Mask::from_raw(extent, noise(extent.area(), seed)).unwrap()
 }
 
-fn document() -> Document {
+pub(super) fn document() -> Document {
     Document::new(&noise_picture(EXTENT, 1)).unwrap()
 }
 
 /// A document whose mask is noise, with nothing in its history to undo but that.
-fn masked_document() -> Document {
+pub(super) fn masked_document() -> Document {
     let mut document = document();
     let _ = document.set_mask("Import mask", &noise_mask(EXTENT, 2)).unwrap();
     document
@@ -52,7 +52,7 @@ fn event(phase: Phase, position: Point) -> PointerEvent {
 }
 
 /// Down at the first point, through the others, up at the last.
-fn draw(document: &mut Document, mode: BrushMode, brush: Brush, points: &[(f32, f32)]) {
+pub(super) fn draw(document: &mut Document, mode: BrushMode, brush: Brush, points: &[(f32, f32)]) {
     let mut tool = BrushTool::new(mode, brush);
     let points: Vec<_> = points.iter().map(|&(x, y)| Point::new(x, y)).collect();
     let _ = tool.handle(event(Phase::Down, points[0]), document);

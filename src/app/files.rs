@@ -125,8 +125,8 @@ impl App {
             Command::UseModel(path.to_string_lossy().into_owned())
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
             match SingleFile::open(path).map(|file| file.kind()) {
-                Ok(Kind::Lora) => Command::UseLora(path.to_owned()),
-                Ok(Kind::Embedding) => Command::UseEmbedding(path.to_owned()),
+                Ok(Kind::Lora(_)) => Command::UseLora(path.to_owned()),
+                Ok(Kind::Embedding(_)) => Command::UseEmbedding(path.to_owned()),
                 Ok(Kind::Autoencoder | Kind::TinyAutoencoder) => {
                     Command::UseAutoencoder(path.to_owned())
                 }

@@ -1,20 +1,19 @@
 //! Autoencoders that lie on this machine by themselves, without a model: in folders with a
 //! `config.json`, and tiny ones as files.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use super::{
+    Kind,
+    detect::read_object,
+    hub_cache, places,
+    scan::{Found, Scan},
 };
-
-use serde_json::Value;
-
-use super::{hub_cache, places};
 
 /// The repository owner of the published tiny ones.
 const TINY_OWNER: &str = "madebyollin";
 /// Their names: for Stable Diffusion 1 and 2, and for XL.
 const TINY: [&str; 2] = ["taesd", "taesdxl"];
-const CLASSES: [&str; 2] = ["AutoencoderKL", "AutoencoderTiny"];
 
 /// An autoencoder by itself; what it fits shows when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,9 +26,9 @@ pub struct AutoencoderPlace {
 
 /// All in the folders of models and the hub's cache, by name; the first of equal names counts.
 pub fn autoencoders() -> Vec<AutoencoderPlace> {
-    let folders = places::model_folders();
-    let mut found: Vec<_> = folders.iter().flat_map(|folder| in_folder(folder)).collect();
-    found.extend(places::hub_cache_folder().into_iter().flat_map(|cache| in_cache(&cache)));
+    let scan = places::look_through();
+    let cached = in_cache(&places::hub_cache_folder());
+    let mut found: Vec<_> = in_folders(&scan).chain(cached).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found.dedup_by(|later, first| later.name == first.name);
     found
@@ -38,20 +37,26 @@ pub fn autoencoders() -> Vec<AutoencoderPlace> {
 /// The tiny autoencoder `name` (`taesd`, `taesdxl`), where it lies in the folders of models (also by
 /// the names of other programs) or in the hub's cache.
 pub fn tiny_autoencoder(name: &str) -> Option<PathBuf> {
-    let local = places::model_folders().into_iter().find_map(|folder| tiny_in(&folder, name));
-    local.or_else(|| tiny_in_cache(&places::hub_cache_folder()?, name))
+    let local = in_folders(&places::look_through()).find(|place| place.name == name);
+    let local = local.map(|place| place.path);
+    local.or_else(|| tiny_in_cache(&places::hub_cache_folder(), name))
 }
 
-fn in_folder(folder: &Path) -> Vec<AutoencoderPlace> {
-    let inside = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let name = path.file_name()?.to_str()?.to_owned();
-        is_component(&path).then_some(AutoencoderPlace { name, path })
+/// Tiny ones first by their usual names, under which other programs keep the decoder alone.
+fn in_folders(scan: &Scan) -> impl Iterator<Item = AutoencoderPlace> {
+    let kinds = |kind| matches!(kind, Kind::Autoencoder | Kind::TinyAutoencoder);
+    let place = |found: &Found| {
+        let (id, path) = places::named(found);
+        let tiny = Some(found.name.strip_suffix("_decoder").unwrap_or(&found.name));
+        let name = tiny.filter(|name| TINY.contains(name)).map_or(id, str::to_owned);
+        AutoencoderPlace { name, path }
+    };
+    let mut found: Vec<_> = scan.of_kind(kinds).map(place).collect();
+    // Folders before files: they say more.
+    found.sort_by_key(|place| {
+        (place.path.is_file(), place.path.to_string_lossy().contains("_decoder"))
     });
-    let tiny = TINY.into_iter().filter_map(|name| {
-        Some(AutoencoderPlace { name: name.into(), path: tiny_in(folder, name)? })
-    });
-    inside.chain(tiny).collect()
+    found.into_iter()
 }
 
 fn in_cache(cache: &Path) -> Vec<AutoencoderPlace> {
@@ -62,34 +67,30 @@ fn in_cache(cache: &Path) -> Vec<AutoencoderPlace> {
     hub_cache::repositories(cache).into_iter().filter_map(place).collect()
 }
 
-fn tiny_in(folder: &Path, name: &str) -> Option<PathBuf> {
-    let component = folder.join(name);
-    if is_component(&component) {
-        return Some(component);
-    }
-    let decoder = format!("{name}_decoder.safetensors");
-    let files = [
-        folder.join(format!("{name}.safetensors")),
-        folder.join(&decoder),
-        folder.join("vae_approx").join(&decoder),
-    ];
-    files.into_iter().find(|file| file.is_file())
-}
-
 fn tiny_in_cache(cache: &Path, name: &str) -> Option<PathBuf> {
     hub_cache::snapshot_where(&cache.join(format!("models--{TINY_OWNER}--{name}")), is_component)
 }
 
-/// Whether a folder's `config.json` is that of an autoencoder.
 fn is_component(folder: &Path) -> bool {
-    let Ok(text) = fs::read_to_string(folder.join("config.json")) else { return false };
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
-    config.get("_class_name").and_then(Value::as_str).is_some_and(|name| CLASSES.contains(&name))
+    kind_of_component(folder).is_some()
+}
+
+/// Whether a folder's `config.json` is that of an autoencoder, and of which kind.
+pub(super) fn kind_of_component(folder: &Path) -> Option<Kind> {
+    let config = read_object(&folder.join("config.json")).ok()?;
+    match config.get("_class_name")?.as_str()? {
+        "AutoencoderKL" => Some(Kind::Autoencoder),
+        "AutoencoderTiny" => Some(Kind::TinyAutoencoder),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::catalog::scan::scan;
 
     fn write(root: &Path, path: &str, class: &str) -> PathBuf {
         let file = root.join(path);
@@ -98,18 +99,32 @@ mod tests {
         file
     }
 
+    fn look_through(folder: &Path) -> Vec<AutoencoderPlace> {
+        let memory = folder.join("scan.json");
+        in_folders(&scan(&[folder.to_owned()], &memory)).collect()
+    }
+
+    /// A tiny decoder as its author publishes it: numbered layers.
+    fn write_tiny(root: &Path, path: &str) -> PathBuf {
+        let header = r#"{"1.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#;
+        let file = write(root, path, "");
+        let length = (header.len() as u64).to_le_bytes();
+        fs::write(&file, [&length[..], header.as_bytes(), &[0; 4]].concat()).unwrap();
+        file
+    }
+
     #[test]
     fn folders_come_before_files_and_the_cache_is_looked_through() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path();
-        assert_eq!(tiny_in(root, "taesd"), None);
-        let approximate = write(root, "vae_approx/taesd_decoder.safetensors", "");
-        assert_eq!(tiny_in(root, "taesd"), Some(approximate));
-        let file = write(root, "taesd.safetensors", "");
-        assert_eq!(tiny_in(root, "taesd"), Some(file));
-        write(root, "taesd/config.json", "AutoencoderTiny");
-        assert_eq!(tiny_in(root, "taesd"), Some(root.join("taesd")));
-        assert_eq!(tiny_in(root, "taesdxl"), None);
+        let tiny = || look_through(root).into_iter().find(|place| place.name == "taesd");
+        assert_eq!(tiny(), None);
+        let approximate = write_tiny(root, "vae_approx/taesd_decoder.safetensors");
+        assert_eq!(tiny().unwrap().path, approximate);
+        let file = write_tiny(root, "taesd.safetensors");
+        assert_eq!(tiny().unwrap().path, file);
+        write(root, "others/taesd/config.json", "AutoencoderTiny");
+        assert_eq!(tiny().unwrap().path, root.join("others/taesd"));
         write(root, "models--madebyollin--taesdxl/snapshots/abc/config.json", "AutoencoderTiny");
         let cached = root.join("models--madebyollin--taesdxl/snapshots/abc");
         assert_eq!(tiny_in_cache(root, "taesdxl"), Some(cached));
@@ -121,8 +136,8 @@ mod tests {
         let root = place.path();
         write(root, "softer/config.json", "AutoencoderKL");
         write(root, "unet/config.json", "UNet2DConditionModel");
-        write(root, "taesd.safetensors", "");
-        let names: Vec<_> = in_folder(root).into_iter().map(|place| place.name).collect();
+        write_tiny(root, "taesd.safetensors");
+        let names: Vec<_> = look_through(root).into_iter().map(|place| place.name).collect();
         assert_eq!(names, ["softer", "taesd"]);
         write(root, "models--some--vae/snapshots/abc/config.json", "AutoencoderKL");
         write(root, "models--some--text/snapshots/abc/config.json", "CLIPTextModel");

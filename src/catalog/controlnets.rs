@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{
-    CatalogError, Kind, SingleFile,
+    CatalogError, Family, Kind, SingleFile,
     detect::{broken, folder_name, read_object},
     hub_cache, places, stored,
 };
@@ -39,13 +39,21 @@ impl ControlNetFolder {
         }
     }
 
+    /// Of the models that it steers.
+    pub fn family(&self) -> Family {
+        match (self.prompt_width, self.has_conditions) {
+            (2048, true) => Family::StableDiffusionXl,
+            (768, false) => Family::StableDiffusion1,
+            (1024, false) => Family::StableDiffusion2,
+            _ => Family::Custom,
+        }
+    }
+
     /// One line: what it is, and for which models.
     pub fn about(&self) -> String {
-        let family = match (self.prompt_width, self.has_conditions) {
-            (2048, true) => "Stable Diffusion XL".to_owned(),
-            (768, false) => "Stable Diffusion 1".to_owned(),
-            (1024, false) => "Stable Diffusion 2".to_owned(),
-            (width, _) => format!("models with prompts of width {width}"),
+        let family = match self.family() {
+            Family::Custom => format!("models with prompts of width {}", self.prompt_width),
+            family => family.name().to_owned(),
         };
         let order = if self.is_bgr { ", blue first" } else { "" };
         format!("a ControlNet for {family}{order}")
@@ -125,15 +133,11 @@ pub fn find_controlnet(name: &str) -> Result<ControlNetFolder, CatalogError> {
 
 /// The ControlNets on this machine, by id: in the model folders and the hub's cache.
 pub fn controlnets() -> Vec<(String, ControlNetFolder)> {
-    let mut found: Vec<(String, ControlNetFolder)> = Vec::new();
-    for (id, path) in places::all() {
-        if let Ok(Some(folder)) = inspect_controlnet(&path)
-            && found.iter().all(|(other, _)| *other != id)
-        {
-            found.push((id, folder));
-        }
-    }
-    found
+    let scan = places::look_through();
+    let local = scan.of_kind(|kind| matches!(kind, Kind::ControlNet(_))).map(places::named);
+    let cached = hub_cache::repositories(&places::hub_cache_folder());
+    let opened = |(id, path): (String, PathBuf)| Some((id, inspect_controlnet(&path).ok()??));
+    places::distinct(local.chain(cached)).into_iter().filter_map(opened).collect()
 }
 
 #[cfg(test)]

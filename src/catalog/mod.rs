@@ -7,10 +7,12 @@ mod autoencoders;
 mod controlnets;
 mod detect;
 mod few_steps;
-mod header;
+pub mod header;
 mod hub_cache;
+mod kind;
 pub mod places;
 mod prior;
+pub mod scan;
 pub mod selector;
 mod shelf;
 mod single_file;
@@ -23,9 +25,10 @@ pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::{Family, ModelFolder, Recommended, inspect};
 pub use few_steps::{FewSteps, recommended_by_name};
+pub use kind::Kind;
 pub use prior::{PriorFolder, prior_for};
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
-pub use single_file::{Kind, SingleFile};
+pub use single_file::SingleFile;
 
 /// The id of the model that ships inside.
 pub const STARTER: &str = "starter";

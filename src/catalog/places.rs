@@ -1,22 +1,89 @@
 //! Where models are looked for.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
 use etcetera::BaseStrategy;
 
-use super::{Kind, SingleFile, hub_cache};
+use super::{
+    Kind,
+    detect::folder_name,
+    hub_cache,
+    scan::{Found, Scan, scan},
+};
+use crate::hub;
 
-/// Folders of models: those of `OVERPAINT_MODELS` (separated as in PATH), then `models` in the
-/// program's data folder.
+/// Folders of models: those of `OVERPAINT_MODELS` (separated as in PATH), those that the person
+/// added, then `models` in the program's data folder.
 pub fn model_folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = env::var_os("OVERPAINT_MODELS")
-        .map(|paths| env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).collect())
-        .unwrap_or_default();
+    let mut folders = folders_of_variable("OVERPAINT_MODELS");
+    folders.extend(ADDED.read());
     folders.extend(data_folder().map(|data| data.join("models")));
     folders
+}
+
+/// The folders that the person asked to be looked through for models of any kind.
+pub const ADDED: FolderList = FolderList("model-folders.txt");
+
+/// Folders that the person added, one a line of a file of this name in the program's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct FolderList(pub(super) &'static str);
+
+impl FolderList {
+    pub fn read(self) -> Vec<PathBuf> {
+        let text = self.file().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect()
+    }
+
+    /// Puts a folder at the end, unless it is there.
+    ///
+    /// # Errors
+    /// When it cannot be remembered.
+    pub fn remember(self, folder: &Path) -> io::Result<()> {
+        let mut folders = self.read();
+        if folders.iter().any(|known| known == folder) {
+            return Ok(());
+        }
+        folders.push(folder.to_path_buf());
+        self.write(&folders)
+    }
+
+    /// Takes a folder out; whether it was there.
+    ///
+    /// # Errors
+    /// When that cannot be remembered.
+    pub fn forget(self, folder: &Path) -> io::Result<bool> {
+        let mut folders = self.read();
+        let before = folders.len();
+        folders.retain(|known| known != folder);
+        if folders.len() == before { Ok(false) } else { self.write(&folders).map(|()| true) }
+    }
+
+    fn write(self, folders: &[PathBuf]) -> io::Result<()> {
+        let file = self.file().ok_or_else(|| io::Error::other("there is no home folder"))?;
+        let lines: Vec<String> =
+            folders.iter().map(|folder| folder.display().to_string()).collect();
+        save(&file, (lines.join("\n") + "\n").as_bytes())
+    }
+
+    fn file(self) -> Option<PathBuf> {
+        let strategy = etcetera::choose_base_strategy().ok()?;
+        Some(strategy.config_dir().join("overpaint").join(self.0))
+    }
+}
+
+/// Writes a small file whole or not at all, and the folders that it lies in.
+pub(super) fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(file.parent().unwrap_or(file))?;
+    crate::pixels::codec::save_atomically(file, |writer| writer.write_all(bytes))
+}
+
+/// The folders that an environment variable names, separated as in PATH.
+pub(super) fn folders_of_variable(name: &str) -> Vec<PathBuf> {
+    let paths = env::var_os(name).unwrap_or_default();
+    env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// Where the person keeps what belongs to the program.
@@ -39,68 +106,39 @@ pub fn cache_folder() -> PathBuf {
     }
 }
 
-/// The cache of the Hugging Face hub's own tools, as `HF_HUB_CACHE` and `HF_HOME` say.
-pub fn hub_cache_folder() -> Option<PathBuf> {
-    if let Some(folder) = env::var_os("HF_HUB_CACHE") {
-        return Some(folder.into());
-    }
-    if let Some(home) = env::var_os("HF_HOME") {
-        return Some(PathBuf::from(home).join("hub"));
-    }
-    let strategy = etcetera::choose_base_strategy().ok()?;
-    Some(strategy.cache_dir().join("huggingface/hub"))
+/// The cache of the Hugging Face hub's own tools.
+pub fn hub_cache_folder() -> PathBuf {
+    hub::Settings::from_env().cache
 }
 
-/// The models found, by id and path: a folder's or a checkpoint's name, or `owner/name` from the hub's cache.
-/// The first of equal ids counts.
+/// Everything in the folders of models, by headers and configurations. Quick where nothing changed
+/// since the last time, but not for the thread that draws.
+pub fn look_through() -> Scan {
+    scan(&model_folders(), &cache_folder().join("scan.json"))
+}
+
+/// The models found, by id and path: a folder's or a checkpoint's name, or `owner/name` from the
+/// hub's cache. The first of equal ids counts.
 pub fn models() -> Vec<(String, PathBuf)> {
+    let scan = look_through();
+    let local = scan.of_kind(|kind| matches!(kind, Kind::Model(_) | Kind::Prior)).map(named);
+    distinct(local.chain(hub_cache::models(&hub_cache_folder())))
+}
+
+/// What was found, by its id: a folder's or a file's name.
+pub(super) fn named(found: &Found) -> (String, PathBuf) {
+    (folder_name(&found.path), found.path.clone())
+}
+
+/// The first of each id.
+pub(super) fn distinct(places: impl Iterator<Item = (String, PathBuf)>) -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
-    let local = model_folders().into_iter().flat_map(|folder| models_in(&folder));
-    let cached = hub_cache_folder().into_iter().flat_map(|folder| hub_cache::models(&folder));
-    for (id, path) in local.chain(cached) {
+    for (id, path) in places {
         if found.iter().all(|(other, _)| *other != id) {
             found.push((id, path));
         }
     }
     found
-}
-
-/// Everything that may hold something, by id: folders and files in the model folders, and the repositories of
-/// the hub's cache.
-pub(super) fn all() -> Vec<(String, PathBuf)> {
-    let local = model_folders().into_iter().flat_map(|folder| {
-        let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-        let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        found.retain(|path| path.is_dir() || path.extension().is_some_and(|e| e == "safetensors"));
-        found.sort();
-        found.push(folder);
-        found
-    });
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let local = local.filter_map(|path| Some((name(&path)?, path)));
-    let cached = hub_cache_folder().into_iter().flat_map(|cache| hub_cache::repositories(&cache));
-    local.chain(cached).collect()
-}
-
-/// A folder that is a model itself, or the models directly in it, by name.
-fn models_in(folder: &Path) -> Vec<(String, PathBuf)> {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    if is_model(folder) {
-        return name(folder).map(|id| (id, folder.to_path_buf())).into_iter().collect();
-    }
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut found: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_model(path) || is_checkpoint(path))
-        .filter_map(|path| Some((name(&path)?, path)))
-        .collect();
-    found.sort();
-    found
-}
-
-/// By the header: such folders hold LoRAs and autoencoders, too.
-fn is_checkpoint(path: &Path) -> bool {
-    path.is_file() && SingleFile::open(path).is_ok_and(|file| matches!(file.kind(), Kind::Model(_)))
 }
 
 pub(super) fn is_model(folder: &Path) -> bool {

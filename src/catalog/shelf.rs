@@ -2,13 +2,14 @@
 //! `.safetensors`.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use etcetera::BaseStrategy;
-
-use super::{CatalogError, places};
+use super::{
+    CatalogError, Kind,
+    places::{self, FolderList},
+};
 
 /// How deep folders in folders are looked through.
 const DEPTH: usize = 4;
@@ -22,20 +23,28 @@ pub struct Shelf {
     variable: &'static str,
     /// The folder in the program's data folder.
     folder: &'static str,
-    /// The file in the program's settings that lists the folders that were added in the window.
-    list: &'static str,
+    /// The folders that were added in the window.
+    added: FolderList,
+    /// What of the folders of models belongs to it.
+    holds: fn(Kind) -> bool,
 }
 
 /// Additions to a model's layers.
-pub const LORAS: Shelf =
-    Shelf { kind: "LoRA", variable: "OVERPAINT_LORAS", folder: "loras", list: "lora-folders.txt" };
+pub const LORAS: Shelf = Shelf {
+    kind: "LoRA",
+    variable: "OVERPAINT_LORAS",
+    folder: "loras",
+    added: FolderList("lora-folders.txt"),
+    holds: |kind| matches!(kind, Kind::Lora(_)),
+};
 
 /// Words of one's own (textual inversion).
 pub const EMBEDDINGS: Shelf = Shelf {
     kind: "embedding",
     variable: "OVERPAINT_EMBEDDINGS",
     folder: "embeddings",
-    list: "embedding-folders.txt",
+    added: FolderList("embedding-folders.txt"),
+    holds: |kind| matches!(kind, Kind::Embedding(_)),
 };
 
 /// A file that may be of its shelf's kind; what it is shows when it is read.
@@ -47,22 +56,13 @@ pub struct ShelfFile {
 }
 
 impl Shelf {
-    /// Where they are looked for: the folders of the variable, those that were added in the window,
-    /// then the one in the program's data folder.
+    /// Where they are looked for besides the folders of models: the folders of the variable, those
+    /// that were added in the window, then the one in the program's data folder.
     pub fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = env::var_os(self.variable)
-            .map(|paths| env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()).collect())
-            .unwrap_or_default();
-        folders.extend(self.added_folders());
+        let mut folders = places::folders_of_variable(self.variable);
+        folders.extend(self.added.read());
         folders.extend(places::data_folder().map(|data| data.join(self.folder)));
         folders
-    }
-
-    /// The folders that were added in the window, one a line of a file.
-    fn added_folders(&self) -> Vec<PathBuf> {
-        let text = self.list_file().and_then(|file| fs::read_to_string(file).ok());
-        let text = text.unwrap_or_default();
-        text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect()
     }
 
     /// Looks into `folder`, too, now and in future.
@@ -70,30 +70,21 @@ impl Shelf {
     /// # Errors
     /// When it cannot be remembered.
     pub fn add_folder(&self, folder: &Path) -> io::Result<()> {
-        let file = self.list_file().ok_or_else(|| io::Error::other("there is no home folder"))?;
-        let mut added = self.added_folders();
-        if added.iter().any(|known| known == folder) {
-            return Ok(());
-        }
-        added.push(folder.to_path_buf());
-        let lines: Vec<String> = added.iter().map(|folder| folder.display().to_string()).collect();
-        fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
-        fs::write(file, lines.join("\n") + "\n")
+        self.added.remember(folder)
     }
 
-    fn list_file(&self) -> Option<PathBuf> {
-        let strategy = etcetera::choose_base_strategy().ok()?;
-        Some(strategy.config_dir().join("overpaint").join(self.list))
-    }
-
-    /// All files in the folders, by name; the first of equal names counts.
+    /// All files in the folders, and those of the kind in the folders of models, by name; the first
+    /// of equal names counts.
     pub fn list(&self) -> Vec<ShelfFile> {
+        let own = self.folders().into_iter().flat_map(|folder| files_in(&folder, DEPTH));
+        let scan = places::look_through();
+        let others = scan.of_kind(self.holds);
+        let others =
+            others.map(|found| ShelfFile { name: found.name.clone(), path: found.path.clone() });
         let mut found: Vec<ShelfFile> = Vec::new();
-        for folder in self.folders() {
-            for file in files_in(&folder, DEPTH) {
-                if found.iter().all(|known| known.name != file.name) {
-                    found.push(file);
-                }
+        for file in own.chain(others) {
+            if found.iter().all(|known| known.name != file.name) {
+                found.push(file);
             }
         }
         found.sort();

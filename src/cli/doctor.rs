@@ -19,8 +19,7 @@ pub fn report() -> Result<(), Failure> {
     let adapters = render::adapter_names();
     line("graphics", &if adapters.is_empty() { "none found".into() } else { adapters.join("; ") });
     line("cache", &places::cache_folder().display().to_string());
-    let hub = places::hub_cache_folder();
-    line("hub cache", &hub.map_or_else(|| "none".into(), |folder| folder.display().to_string()));
+    line("hub cache", &places::hub_cache_folder().display().to_string());
     line("models", &models::places());
     for entry in catalog::list() {
         line("", &format!("{}: {}", entry.id, entry.about));

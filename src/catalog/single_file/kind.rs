@@ -1,47 +1,18 @@
 //! What kind of file it is, and which family: from names and shapes.
 
 use super::parts::Parts;
-use crate::catalog::{Family, header::Header};
-
-/// What a single file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A U-Net, with the rest of a model or without.
-    Model(Family),
-    Autoencoder,
-    ControlNet(Family),
-    Lora,
-    Embedding,
-    TinyAutoencoder,
-    /// Something that the program has no use for, and what that is.
-    Other(&'static str),
-}
-
-/// Parts of names that only other kinds of models have, and what those are.
-const OTHERS: [(&str, &str); 18] = [
-    ("joint_blocks.0.", "a Stable Diffusion 3 model"),
-    ("double_blocks.0.", "a FLUX model"),
-    ("clip_txt_mapper.", "a Stable Cascade model"),
-    ("cap_embedder.", "a Lumina or Z-Image model"),
-    ("patchify_proj.", "a video model (LTX)"),
-    ("motion_modules.", "a motion module (AnimateDiff)"),
-    ("low_scale_model.", "an upscaling model"),
-    ("noise_augmentor.", "an unCLIP model"),
-    ("embedder.model.visual.", "an unCLIP model"),
-    ("edm_mean", "an EDM model (Playground 2.5)"),
-    ("edm_vpred.sigma_max", "an EDM model (CosXL)"),
-    ("depth_model.", "a depth-to-image model"),
-    ("image_proj.", "an IP-Adapter"),
-    ("adapter.body.", "a T2I-Adapter"),
-    ("lora_controlnet", "a Control-LoRA"),
-    ("lllite_", "a ControlNet-LLLite"),
-    ("control_add_embedding.", "a ControlNet Union"),
-    ("model.diffusion_model.input_blocks.1.1.time_stack.", "a video model (SVD)"),
-];
+use crate::catalog::{
+    Family, Kind,
+    header::Header,
+    kind::{OTHERS, UNKNOWN},
+};
 
 /// Parts of names of adapters.
 const OF_LORAS: [&str; 6] =
-    ["lora_up.", "lora_down.", ".lora_A.", ".lora.up.", "_lora.up.", "hada_w1"];
+    ["lora_up.", "lora_down.", ".lora_A.", "lora.up.", "lora.down.", "hada_w1"];
+
+/// Of those, parts of names of the half that meets the input.
+const OF_LORAS_DOWN: [&str; 3] = ["lora_down.", ".lora_A.", "lora.down."];
 
 /// Names of textual inversions.
 const OF_EMBEDDINGS: [&str; 6] =
@@ -50,7 +21,7 @@ const OF_EMBEDDINGS: [&str; 6] =
 pub fn kind(header: &Header, parts: &Parts) -> Kind {
     let names = || header.tensors.keys();
     if names().any(|name| OF_LORAS.iter().any(|part| name.contains(part))) {
-        return Kind::Lora;
+        return Kind::Lora(family_of_lora(header));
     }
     if let Some((_, what)) = OTHERS.iter().find(|(part, _)| names().any(|name| name.contains(part)))
     {
@@ -66,14 +37,17 @@ pub fn kind(header: &Header, parts: &Parts) -> Kind {
     if vae.has("encoder.mid_block") && vae.has("decoder.mid_block") {
         return Kind::Autoencoder;
     }
-    let few = header.tensors.len() <= 4;
-    if few && names().any(|name| OF_EMBEDDINGS.contains(&name.as_str()) || name.starts_with('<')) {
-        return Kind::Embedding;
+    if is_embedding(header) {
+        return Kind::Embedding(family_of_embedding(header));
+    }
+    let any_below = |path: &str| names().any(|name| name.starts_with(path));
+    if any_below("mask_decoder.") && any_below("image_encoder.") {
+        return Kind::Segmentation;
     }
     if names().any(|name| name.ends_with("decoder.layers.0.weight") || name == "1.weight") {
         return Kind::TinyAutoencoder;
     }
-    Kind::Other("a file without any model that is known")
+    Kind::Other(UNKNOWN)
 }
 
 /// By the U-Net alone, where the text encoders do not tell.
@@ -100,29 +74,48 @@ fn family_of(unet: &super::parts::Component, parts: &Parts) -> Family {
     }
 }
 
-impl Kind {
-    /// For a person.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Model(family) => family.name(),
-            Self::Autoencoder => "an autoencoder (VAE)",
-            Self::ControlNet(_) => "a ControlNet",
-            Self::Lora => "a LoRA",
-            Self::Embedding => "an embedding (textual inversion)",
-            Self::TinyAutoencoder => "a tiny autoencoder (TAESD)",
-            Self::Other(what) => what,
+/// Vectors under a known name or in angle brackets, or one tensor as wide as a text encoder.
+fn is_embedding(header: &Header) -> bool {
+    let is_named = |name: &String| OF_EMBEDDINGS.contains(&name.as_str()) || name.starts_with('<');
+    let few = header.tensors.len() <= 4;
+    let mut tensors = header.tensors.values();
+    let alone = match (tensors.next(), tensors.next()) {
+        (Some(tensor), None) => {
+            matches!(tensor.shape[..], [768 | 1024 | 1280] | [_, 768 | 1024 | 1280])
         }
-    }
+        _ => false,
+    };
+    alone || few && header.tensors.keys().any(is_named)
+}
 
-    /// What else than a model it serves: options of the command line.
-    pub fn uses(self) -> &'static [&'static str] {
-        match self {
-            Self::Autoencoder | Self::TinyAutoencoder => &["--vae"],
-            Self::Lora => &["--lora"],
-            Self::Embedding => &["--embedding"],
-            Self::ControlNet(_) => &["--controlnet"],
-            Self::Model(_) | Self::Other(_) => &[],
-        }
+fn family_of_embedding(header: &Header) -> Option<Family> {
+    if ["clip_g", "text_encoders_1"].iter().any(|name| header.tensors.contains_key(*name)) {
+        return Some(Family::StableDiffusionXl);
+    }
+    family_of_width(*header.tensors.values().next()?.shape.last()?)
+}
+
+/// By what the trainer noted, or by the width of the prompts that its matrices read.
+fn family_of_lora(header: &Header) -> Option<Family> {
+    if header.metadata.get("ss_base_model_version").is_some_and(|noted| noted.contains("sdxl")) {
+        return Some(Family::StableDiffusionXl);
+    }
+    let meets_the_prompt = |name: &str| {
+        let keys = name.contains("attn2.to_k") || name.contains("attn2_to_k");
+        keys && OF_LORAS_DOWN.iter().any(|mark| name.contains(mark))
+    };
+    let found = header.tensors.iter().find(|(name, _)| meets_the_prompt(name))?;
+    family_of_width(*found.1.shape.get(1)?)
+}
+
+/// By the width of prompts.
+fn family_of_width(width: usize) -> Option<Family> {
+    match width {
+        768 => Some(Family::StableDiffusion1),
+        1024 => Some(Family::StableDiffusion2),
+        1280 => Some(Family::StableDiffusionXlRefiner),
+        2048 => Some(Family::StableDiffusionXl),
+        _ => None,
     }
 }
 
@@ -130,13 +123,15 @@ impl Kind {
 mod tests {
     use std::collections::BTreeMap;
 
+    use safetensors::Dtype;
+
     use super::*;
     use crate::catalog::header::Entry;
 
     /// What a file of these tensors is.
     fn of(tensors: &[(&str, &[usize])]) -> Kind {
         let entry = |(name, shape): &(&str, &[usize])| {
-            let entry = Entry { dtype: "F16".into(), shape: shape.to_vec(), begin: 0, end: 0 };
+            let entry = Entry { dtype: Dtype::F16, shape: shape.to_vec(), begin: 0, end: 0 };
             ((*name).to_owned(), entry)
         };
         let header = Header::of_tensors(tensors.iter().map(entry).collect::<BTreeMap<_, _>>());
@@ -185,10 +180,10 @@ mod tests {
             [("encoder.mid.block_1.norm1.bias", &[4]), ("decoder.mid.block_1.norm1.bias", &[4])];
         assert_eq!(of(&autoencoder), Kind::Autoencoder);
         for (name, right) in [
-            ("lora_unet_mid_block.lora_up.weight", Kind::Lora),
-            ("emb_params", Kind::Embedding),
-            ("clip_g", Kind::Embedding),
-            ("text_encoders_0", Kind::Embedding),
+            ("lora_unet_mid_block.lora_up.weight", Kind::Lora(None)),
+            ("emb_params", Kind::Embedding(None)),
+            ("clip_g", Kind::Embedding(Some(Family::StableDiffusionXl))),
+            ("text_encoders_0", Kind::Embedding(None)),
         ] {
             assert_eq!(of(&[(name, &[4, 4])]), right);
         }
@@ -203,5 +198,22 @@ mod tests {
             let kind = of(&[(name, &[4])]);
             assert!(matches!(kind, Kind::Other(_)) && kind.name().contains(what), "{name}");
         }
+    }
+    #[test]
+    fn what_goes_with_a_family_is_known_by_the_width_of_its_prompts() {
+        let keys = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k";
+        for name in [
+            format!("lora_unet_{}.lora_down.weight", keys.replace('.', "_")),
+            format!("unet.{keys}.lora_A.weight"),
+            format!("unet.{keys}.lora.down.weight"),
+        ] {
+            let sd1 = Kind::Lora(Some(Family::StableDiffusion1));
+            assert_eq!(of(&[(&name, &[4, 768])]), sd1, "{name}");
+        }
+        let sd2 = Kind::Embedding(Some(Family::StableDiffusion2));
+        assert_eq!(of(&[("a word of one's own", &[8, 1024])]), sd2);
+        let segmentation: [(&str, &[usize]); 2] =
+            [("mask_decoder.x", &[1]), ("image_encoder.x", &[1])];
+        assert_eq!(of(&segmentation), Kind::Segmentation);
     }
 }

@@ -24,10 +24,9 @@ mod schedule;
 
 use std::path::{Path, PathBuf};
 
-pub use kind::Kind;
 use parts::Parts;
 
-use super::{CatalogError, header::Header};
+use super::{CatalogError, Kind, header::Header};
 
 /// A safetensors file whose header was read.
 #[derive(Clone, Debug)]
@@ -38,8 +37,10 @@ pub struct SingleFile {
     kind: Kind,
 }
 
+/// How the names of safetensors files end.
+pub(super) const FORMATS: [&str; 2] = ["safetensors", "sft"];
 /// Formats that are, or contain, Python pickles.
-const PICKLES: [&str; 5] = ["ckpt", "pt", "pth", "bin", "pkl"];
+pub(super) const PICKLES: [&str; 5] = ["ckpt", "pt", "pth", "bin", "pkl"];
 
 impl SingleFile {
     /// Reads the header.
@@ -119,8 +120,8 @@ impl SingleFile {
     /// What to do with a file that is no model.
     fn refused(&self) -> CatalogError {
         let instead = match self.kind {
-            Kind::Lora => "name it with --lora beside a model",
-            Kind::Embedding => "name it with --embedding beside a model",
+            Kind::Lora(_) => "name it with --lora beside a model",
+            Kind::Embedding(_) => "name it with --embedding beside a model",
             Kind::ControlNet(_) => "it steers a model: name it with --controlnet",
             Kind::Autoencoder | Kind::TinyAutoencoder => "name it with --vae beside a model",
             _ => {
@@ -136,7 +137,7 @@ impl SingleFile {
 fn refuse_other_formats(path: &Path) -> Result<(), CatalogError> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let what = match extension.as_str() {
-        "safetensors" | "sft" => return Ok(()),
+        format if FORMATS.contains(&format) => return Ok(()),
         pickle if PICKLES.contains(&pickle) => {
             "a pickled checkpoint, which can run any program when it is opened, so it is not read"
         }

@@ -179,7 +179,7 @@ mod tests {
 
         fn parts(self) -> Parts {
             let entry = |(name, shape): (String, Vec<usize>)| {
-                (name, Entry { dtype: "F16".into(), shape, begin: 0, end: 0 })
+                (name, Entry { dtype: safetensors::Dtype::F16, shape, begin: 0, end: 0 })
             };
             Parts::of(&Header::of_tensors(self.0.into_iter().map(entry).collect()))
         }

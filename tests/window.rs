@@ -1,6 +1,8 @@
 //! The real window without a screen: driven by label and by pointer, with a scripted model in place
 //! of a real one, and a few pictures of it.
 
+#[path = "window/blend.rs"]
+mod blend;
 #[path = "support/cache.rs"]
 mod cache;
 #[path = "window/canvas.rs"]
@@ -41,6 +43,7 @@ fn main() -> std::process::ExitCode {
         control::tests(),
         families::tests(),
         prompts::tests(),
+        blend::tests(),
         journal::tests(),
         pictures::tests(),
     ];

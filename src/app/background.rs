@@ -11,7 +11,7 @@ use super::{commands::Command, prompt_counts::ReaderKey};
 use crate::{
     catalog,
     document::{
-        Snapshot,
+        Patch, PictureTiles, Snapshot,
         journal::{self, Folder, Restored},
     },
     engine::{
@@ -20,6 +20,7 @@ use crate::{
     },
     pixels::{
         Mask, Picture,
+        blend::Blend,
         codec::{self, TextEntry},
     },
 };
@@ -91,6 +92,8 @@ pub enum Done {
     Restored(Result<Box<RestoredSession>, String>),
     /// The words of a model were opened, to count prompts.
     PromptReader { key: ReaderKey, reader: Result<Box<PromptReader>, String> },
+    /// A result was blended anew.
+    Reblended(Box<Patch>),
     /// The folders of embeddings were looked through.
     Embeddings(Vec<FoundEmbedding>),
 }
@@ -185,6 +188,13 @@ impl Background {
                 Err(why) => Err(why),
             };
             Some(Done::PromptReader { key, reader })
+        });
+    }
+
+    /// Blends a result into the picture anew.
+    pub fn reblend(&self, patch: Patch, picture: PictureTiles, blend: Blend) {
+        self.spawn("blender", move || {
+            Some(Done::Reblended(Box::new(patch.reblended(&picture, blend))))
         });
     }
 

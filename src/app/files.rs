@@ -35,6 +35,7 @@ impl App {
                 Done::Chosen(purpose, path) => self.commands.push(purpose.command(path)),
                 Done::Restored(restored) => self.restored(ctx, restored),
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
+                Done::Reblended(patch) => self.reblended(*patch),
                 Done::Embeddings(found) => self.settings.embeddings.take(found),
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),
                 Done::Dismissed(_) => {}

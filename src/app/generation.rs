@@ -100,8 +100,9 @@ impl App {
         let first_new = patches.len();
         patches.extend(outcome.images.iter().map(|image| Patch {
             bounds: image.bounds,
-            raw: image.raw.clone(),
+            layer: image.layer.clone(),
             composite_mask: image.composite_mask.clone(),
+            inlay: image.inlay.clone(),
             seed: outcome.seed,
             settings: settings.clone(),
         }));
@@ -121,7 +122,7 @@ impl App {
             let patch = staged.selected();
             StagedLayer {
                 bounds: patch.bounds,
-                picture: patch.raw.clone(),
+                picture: patch.layer.clone(),
                 coverage: patch.composite_mask.clone(),
                 version,
             }
@@ -129,6 +130,7 @@ impl App {
     }
 
     pub(super) fn accept(&mut self) {
+        self.finish_blending();
         if let Some(document) = &mut self.document {
             if let Some(staged) = document.staged() {
                 document.metadata.settings = staged.selected().settings.clone();

@@ -21,6 +21,7 @@ mod loras;
 mod models;
 mod panels;
 mod prompt_counts;
+mod reblending;
 mod settings;
 mod shell;
 mod shortcuts;

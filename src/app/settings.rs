@@ -3,9 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice};
-use crate::engine::{
-    FillMode, MicroConditions, NoiseKind, PreviewMethod, PriorUse, PromptSyntax, Request, Stage,
-    Task,
+use crate::{
+    engine::{
+        FillMode, MicroConditions, NoiseKind, PreviewMethod, PriorUse, PromptSyntax, Request,
+        Stage, Task,
+    },
+    pixels::blend::{Blend, Edge, EdgeWidth, Seam},
 };
 
 /// Where the next seed comes from.
@@ -53,7 +56,7 @@ pub struct Settings {
     pub eta: f64,
     /// Gaussian radius in picture pixels.
     pub mask_blur: f64,
-    pub match_edges: bool,
+    pub blend: BlendSettings,
     pub fill_mode: FillMode,
     pub preview: PreviewMethod,
     pub controls: Vec<ControlSettings>,
@@ -88,8 +91,8 @@ impl Default for Settings {
             scheduler: None,
             loras: Vec::new(),
             eta: 0.0,
-            mask_blur: 4.0,
-            match_edges: true,
+            mask_blur: 0.0,
+            blend: BlendSettings::default(),
             fill_mode: FillMode::Original,
             preview: PreviewMethod::Linear,
             controls: Vec::new(),
@@ -127,7 +130,7 @@ impl Settings {
             lora: self.loras.iter().filter_map(LoraChoice::wanted).collect(),
             eta: tidy(self.eta),
             mask_blur: self.mask_blur as f32,
-            match_edges: self.match_edges,
+            blend: self.blend.blend(),
             fill_mode: self.fill_mode,
             preview: self.preview,
             memory_budget: (self.memory_budget > 0.0).then_some(self.memory_budget),
@@ -186,6 +189,43 @@ impl Prior {
         };
         (request.lora, request.embeddings) = (Vec::new(), Vec::new());
         (request.clip_skip, request.long_prompts) = (None, false);
+    }
+}
+
+/// How results are blended into the picture; changes what waits on the canvas at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlendSettings {
+    /// Whether the widths below follow the mask and the strength.
+    pub automatic: bool,
+    /// Picture pixels.
+    pub grow: f64,
+    pub feather: f64,
+    pub fade: f64,
+    pub color_match: bool,
+    pub seam: Seam,
+    /// 0 to 1.
+    pub opacity: f64,
+}
+
+impl Default for BlendSettings {
+    fn default() -> Self {
+        let (grow, feather, fade) = (0.0, 0.0, 0.0);
+        let Blend { color_match, seam, .. } = Blend::default();
+        Self { automatic: true, grow, feather, fade, color_match, seam, opacity: 1.0 }
+    }
+}
+
+impl BlendSettings {
+    /// As a request takes it.
+    pub fn blend(&self) -> Blend {
+        let px = |width: f64| EdgeWidth::Px(width as f32);
+        let own = Edge { grow: px(self.grow), feather: px(self.feather), fade: px(self.fade) };
+        Blend {
+            edge: if self.automatic { Edge::AUTO } else { own },
+            color_match: self.color_match,
+            seam: self.seam,
+            opacity: self.opacity as f32,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
         tools::{self, ToolsView},
     },
     prompt_counts::PromptCounts,
+    reblending::Reblending,
     settings::{Notice, Overlay, Settings},
     shortcuts,
     smart_select::SmartSelect,
@@ -57,6 +58,7 @@ pub struct App {
     pub(super) autoencoders: Vec<AutoencoderPlace>,
     pub(super) engine: Engine,
     pub(super) jobs: Jobs,
+    pub(super) reblending: Reblending,
     pub(super) prompt_counts: PromptCounts,
     pub(super) background: Background,
     pub(super) keeping: Keeping,
@@ -103,6 +105,7 @@ impl App {
             autoencoders: crate::catalog::autoencoders(),
             engine,
             jobs: Jobs::default(),
+            reblending: Reblending::default(),
             prompt_counts: PromptCounts::default(),
             background: Background::new(cc.egui_ctx.clone()),
             keeping: Keeping::default(),
@@ -227,6 +230,7 @@ impl App {
     }
 
     fn generate_panel(&mut self, ui: &mut Ui) {
+        let strength = self.settings.strength;
         let mut view = GenerateView {
             foreseen: &mut self.foreseen,
             settings: &mut self.settings,
@@ -238,6 +242,7 @@ impl App {
             prompt_counts: &self.prompt_counts,
             has_document: self.document.is_some(),
             has_staged: self.document.as_ref().is_some_and(|d| d.staged().is_some()),
+            automatic_edge: self.reblending.automatic_edge(self.document.as_ref(), strength),
         };
         let panel = egui::Panel::right("generate").exact_size(generate::WIDTH).resizable(false);
         panel.frame(theme::panel_frame()).show(ui, |ui| {
@@ -329,6 +334,7 @@ impl eframe::App for App {
             self.execute(ctx, command);
         }
         self.count_prompts();
+        self.keep_blended();
         self.keep_journal(ctx);
     }
 

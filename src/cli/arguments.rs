@@ -10,6 +10,7 @@ use crate::{
         Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
     },
     geometry::Extent,
+    pixels::blend::{EdgeWidth, Seam},
 };
 
 /// Paint a mask, say what should be there, and watch a diffusion model fill it in.
@@ -99,8 +100,33 @@ pub struct Fill {
         default_missing_value = "true"
     )]
     pub overlay: Option<bool>,
-    /// Move the shade of the fill so that it meets the picture at the mask's edge; never with
-    /// --exact [default: true]
+    #[command(flatten)]
+    pub blending: Blending,
+    /// What the hole holds before sampling: original, content-aware [default: original]
+    #[arg(long, value_name = "MODE", value_parser = values::fill_mode)]
+    pub fill_mode: Option<FillMode>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How a fill is put into the picture; nothing of it with --exact.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Blend")]
+pub struct Blending {
+    /// How far the sampled part reaches beyond the mask: auto, or 0 to 512 pixels [default: 0, so that
+    /// nothing changes outside the mask]
+    #[arg(long, value_name = "PX|auto")]
+    pub mask_grow: Option<EdgeWidth>,
+    /// How wide the soft edge of the sampled part is, half of it outside what was grown: auto, or 0 to
+    /// 512 pixels [default: 0]
+    #[arg(long, value_name = "PX|auto")]
+    pub mask_feather: Option<EdgeWidth>,
+    /// How wide the band is in which the fill fades into the picture, at the outer end of the sampled
+    /// part: auto, or 0 to 512 pixels [default: 0]
+    #[arg(long, value_name = "PX|auto")]
+    pub mask_fade: Option<EdgeWidth>,
+    /// Bring the colours of the fill to those of the picture, by what both have outside the mask
+    /// [default: true]
     #[arg(
         long,
         value_name = "true|false",
@@ -108,12 +134,14 @@ pub struct Fill {
         require_equals = true,
         default_missing_value = "true"
     )]
-    pub match_edges: Option<bool>,
-    /// What the hole holds before sampling: original, content-aware [default: original]
-    #[arg(long, value_name = "MODE", value_parser = values::fill_mode)]
-    pub fill_mode: Option<FillMode>,
-    #[command(flatten)]
-    pub common: Common,
+    pub color_match: Option<bool>,
+    /// What is done about a difference in shade at the edge: match (move it smoothly until it meets
+    /// the picture), feather (nothing but the soft edge) [default: match]
+    #[arg(long, value_name = "MODE", value_parser = values::seam)]
+    pub seam: Option<Seam>,
+    /// How much of the fill is laid over the picture, 0 to 1 [default: 1]
+    #[arg(long, value_name = "O", allow_negative_numbers = true)]
+    pub blend_opacity: Option<f32>,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,8 @@ use std::{
 use super::{
     Failure,
     arguments::{
-        Added, Common, Fill, Generate, Machine, Outputs, Prior, Refiner, Settings, Transform,
+        Added, Blending, Common, Fill, Generate, Machine, Outputs, Prior, Refiner, Settings,
+        Transform,
     },
     controls, files,
 };
@@ -42,13 +43,23 @@ pub fn fill(arguments: Fill) -> Result<Run, Failure> {
     set(&mut request.mask_blur, arguments.mask_blur);
     request.padding_mask_crop = arguments.padding_mask_crop.or(request.padding_mask_crop);
     set(&mut request.fill_mode, arguments.fill_mode);
-    set(&mut request.match_edges, arguments.match_edges);
+    blend(&mut request, &arguments.blending);
     match arguments.overlay {
         Some(overlay) => request.overlay = overlay,
         None if arguments.common.request.is_none() => request.overlay = !request.exact,
         None => {}
     }
     finish(request, arguments.common, "-filled")
+}
+
+fn blend(request: &mut Request, blending: &Blending) {
+    let blend = &mut request.blend;
+    set(&mut blend.edge.grow, blending.mask_grow);
+    set(&mut blend.edge.feather, blending.mask_feather);
+    set(&mut blend.edge.fade, blending.mask_fade);
+    set(&mut blend.color_match, blending.color_match);
+    set(&mut blend.seam, blending.seam);
+    set(&mut blend.opacity, blending.blend_opacity);
 }
 
 pub fn generate(arguments: Generate) -> Result<Run, Failure> {

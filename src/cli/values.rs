@@ -9,6 +9,7 @@ use crate::{
         Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
     },
     geometry::Extent,
+    pixels::blend::Seam,
 };
 
 /// One of a few words; the error lists them.
@@ -55,6 +56,10 @@ pub fn preview(text: &str) -> Result<PreviewMethod, String> {
 
 pub fn fill_mode(text: &str) -> Result<FillMode, String> {
     choice(text, &[("original", FillMode::Original), ("content-aware", FillMode::ContentAware)])
+}
+
+pub fn seam(text: &str) -> Result<Seam, String> {
+    choice(text, &[("match", Seam::Match), ("feather", Seam::Feather)])
 }
 
 /// `FILE[:SCALE]`; a colon before anything but a number belongs to the name.

@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 use super::{DocumentError, effects::Effects, history::Entry, tiles::PictureTiles};
 use crate::{
     geometry::{Bounds, Extent},
-    pixels::{Mask, Picture, blend},
+    pixels::{
+        Mask, Picture,
+        blend::{self, Blend, Inlay},
+    },
 };
 
 /// One result of a generation, and what is needed to blend it anew.
@@ -13,11 +16,13 @@ use crate::{
 pub struct Patch {
     /// Where it belongs in the picture; may reach beyond its edge.
     pub bounds: Bounds,
-    /// As the model made it, before any blend. Same extent as `bounds`.
-    pub raw: Arc<Picture>,
-    /// How much of `raw` the blend takes, same extent; absent for all of it. Where it is 0 accepting
+    /// What is laid over the picture. Same extent as `bounds`.
+    pub layer: Arc<Picture>,
+    /// How much of `layer` is taken, same extent; absent for all of it. Where it is 0 accepting
     /// changes nothing.
     pub composite_mask: Option<Arc<Mask>>,
+    /// What the two were made from, and by which blend; absent where there is nothing to blend.
+    pub inlay: Option<(Inlay, Blend)>,
     /// Seed of the noise it came from.
     pub seed: u64,
     /// The settings it was made with, as JSON.
@@ -46,15 +51,44 @@ impl Patch {
                 Err(DocumentError::PatchExtent { what, found, expected })
             }
         };
-        fits("raw picture", self.raw.extent())?;
+        fits("layer", self.layer.extent())?;
+        if let Some((inlay, _)) = &self.inlay {
+            fits("raw picture", inlay.raw.extent())?;
+            fits("painted mask", inlay.hole.painted.extent())?;
+        }
         self.composite_mask.as_ref().map_or(Ok(()), |mask| fits("mask", mask.extent()))
+    }
+
+    /// The blend that it is shown with, where it can be blended anew.
+    pub fn blend(&self) -> Option<Blend> {
+        self.inlay.as_ref().map(|(_, blend)| *blend)
+    }
+
+    /// The same result blended anew into the picture; itself where there is nothing to blend.
+    pub fn reblended(&self, tiles: &PictureTiles, blend: Blend) -> Self {
+        let Some((inlay, _)) = &self.inlay else { return self.clone() };
+        let blended = inlay.blended(&tiles.crop(self.bounds), &blend);
+        Self {
+            layer: Arc::new(blended.layer),
+            composite_mask: Some(Arc::new(blended.composite_mask)),
+            inlay: Some((inlay.clone(), blend)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether both came from the same pixels of a model.
+    fn is_of(&self, other: &Self) -> bool {
+        match (&self.inlay, &other.inlay) {
+            (Some((a, _)), Some((b, _))) => Arc::ptr_eq(&a.raw, &b.raw),
+            _ => false,
+        }
     }
 
     /// The result over the picture as it is now, which may be newer than what the model saw.
     fn blended_over(&self, tiles: &PictureTiles) -> Cow<'_, Picture> {
         match &self.composite_mask {
-            Some(mask) => Cow::Owned(blend::composite(&tiles.crop(self.bounds), &self.raw, mask)),
-            None => Cow::Borrowed(&self.raw),
+            Some(mask) => Cow::Owned(blend::composite(&tiles.crop(self.bounds), &self.layer, mask)),
+            None => Cow::Borrowed(&self.layer),
         }
     }
 
@@ -145,14 +179,17 @@ impl super::Document {
         Effects { staged_changed: true, ..Effects::NONE }
     }
 
-    /// Puts a newly blended version in place of the shown result.
+    /// Puts a newly blended version in place of the waiting result that it was made from; one that
+    /// waits no longer is not missed.
     ///
     /// # Errors
     /// When a buffer's extent is not that of the patch's bounds. The document is then unchanged.
     pub fn replace_staged(&mut self, patch: Patch) -> Result<Effects, DocumentError> {
         patch.validate()?;
-        let Some(staged) = &mut self.staged else { return Ok(Effects::NONE) };
-        staged.patches[staged.selected] = patch;
+        let waiting = self.staged.iter_mut().flat_map(|staged| &mut staged.patches);
+        for old in waiting.filter(|old| old.is_of(&patch)) {
+            *old = patch.clone();
+        }
         Ok(Effects { staged_changed: true, ..Effects::NONE })
     }
 

@@ -8,10 +8,9 @@ use crate::{
     geometry::{Bounds, Extent},
     pixels::{
         Mask, Picture,
-        blend::composite,
+        blend::{Blend, Hole, Inlay, Masks, composite},
         overlay::apply_overlay,
         resize::{Filter, resize_picture},
-        seam,
     },
 };
 
@@ -26,12 +25,46 @@ pub enum Composite {
         /// Where it lies in the document.
         bounds: Bounds,
         /// Of the same extent; without one the whole part is replaced.
-        mask: Option<Arc<Mask>>,
-        /// Whether the shade of what was made is moved to meet the original at the mask's edge.
-        match_edges: bool,
+        through: Option<Through>,
     },
     /// The reference's overlay: the whole original pasted back, `times` over.
     Overlay { original: Picture, mask: Mask, crop: Option<Bounds>, times: usize },
+}
+
+/// What a part is blended through.
+pub struct Through {
+    hole: Hole,
+    blend: Blend,
+    masks: Masks,
+    /// The composite mask at the blend's opacity.
+    coverage: Arc<Mask>,
+}
+
+impl Through {
+    pub fn new(hole: Hole, blend: Blend) -> Self {
+        let masks = hole.masks(blend.edge);
+        let coverage = Arc::new(blend.coverage(&masks));
+        Self { hole, blend, masks, coverage }
+    }
+
+    /// What is to be sampled.
+    pub fn denoise_mask(&self) -> &Mask {
+        &self.masks.denoise
+    }
+
+    /// Blends a piece, of the size of its place, into the picture there.
+    pub fn apply(&self, original: &Picture, bounds: Bounds, raw: Picture) -> Generated {
+        let layer = Arc::new(self.blend.layer(original, &raw, &self.masks));
+        let picture = Arc::new(composite(original, &layer, &self.coverage));
+        let inlay = Inlay { raw: Arc::new(raw), hole: self.hole.clone() };
+        Generated {
+            bounds,
+            layer,
+            composite_mask: Some(Arc::clone(&self.coverage)),
+            inlay: Some((inlay, self.blend)),
+            picture,
+        }
+    }
 }
 
 impl Composite {
@@ -39,13 +72,12 @@ impl Composite {
     pub fn apply(&self, made: Picture) -> Generated {
         match self {
             Self::Whole { extent } => whole(fitted(made, *extent), extent.bounds()),
-            Self::Region { original, bounds, mask, match_edges } => {
+            Self::Region { original, bounds, through } => {
                 let raw = fitted(made, bounds.extent());
-                let Some(mask) = mask else { return whole(raw, *bounds) };
-                let raw = if *match_edges { seam::meet(original, &raw, mask) } else { raw };
-                let picture = Arc::new(composite(original, &raw, mask));
-                let composite_mask = Some(Arc::clone(mask));
-                Generated { bounds: *bounds, raw: Arc::new(raw), composite_mask, picture }
+                match through {
+                    Some(through) => through.apply(original, *bounds, raw),
+                    None => whole(raw, *bounds),
+                }
             }
             Self::Overlay { original, mask, crop, times } => {
                 let mut picture = apply_overlay(mask, original, &made, *crop);
@@ -83,7 +115,7 @@ pub fn placed(request: &Request, original: Option<&Picture>, made: &Generated) -
 /// A picture without a blend.
 fn whole(picture: Picture, bounds: Bounds) -> Generated {
     let picture = Arc::new(picture);
-    Generated { bounds, raw: Arc::clone(&picture), composite_mask: None, picture }
+    Generated { bounds, layer: Arc::clone(&picture), composite_mask: None, inlay: None, picture }
 }
 
 fn fitted(picture: Picture, extent: Extent) -> Picture {
@@ -96,6 +128,7 @@ fn fitted(picture: Picture, extent: Extent) -> Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixels::blend::{InnerSides, Seam};
 
     fn filled(extent: Extent, pixel: [u8; 4]) -> Picture {
         Picture::from_raw(extent, pixel.repeat(extent.area())).unwrap()
@@ -109,12 +142,14 @@ mod tests {
             // Transparent pixels keep their hidden colour where nothing was painted.
             original: filled(extent, [10, 20, 30, 0]),
             bounds: Bounds::new(5, 6, 3, 1),
-            mask: Some(mask),
-            match_edges: false,
+            through: Some(Through::new(
+                Hole { painted: mask, strength: 1.0, inner_sides: InnerSides::default() },
+                Blend { color_match: false, seam: Seam::Feather, ..Blend::default() },
+            )),
         };
         let made = region.apply(filled(Extent::new(24, 8), [200, 100, 50, 255]));
         assert_eq!(made.bounds, Bounds::new(5, 6, 3, 1));
-        assert_eq!(made.raw.extent(), extent);
+        assert_eq!(made.layer.extent(), extent);
         assert_eq!(made.picture.pixel(0, 0), [10, 20, 30, 0]);
         assert_eq!(made.picture.pixel(2, 0), [200, 100, 50, 255]);
     }
@@ -125,8 +160,7 @@ mod tests {
         let region = Composite::Region {
             original: filled(extent, [1, 2, 3, 255]),
             bounds: extent.bounds(),
-            mask: None,
-            match_edges: true,
+            through: None,
         };
         let made = region.apply(filled(extent, [9, 8, 7, 255]));
         assert_eq!(made.picture.bytes(), [9, 8, 7, 255].repeat(4));

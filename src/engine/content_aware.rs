@@ -1,15 +1,18 @@
 //! The fill that needs no model: the hole is filled from the rest of the picture. No diffusion,
 //! so prompt, steps and guidance mean nothing to it.
 
-use std::{ops::ControlFlow, sync::Arc, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
 use super::{
-    EngineError, Generated, Monitor, Outcome, PreviewMethod, Recording, Request, Task, fill::Input,
+    EngineError, Generated, Monitor, Outcome, PreviewMethod, Recording, Request, Task,
+    compositing::Through, fill::Input,
 };
-use crate::pixels::{
-    Mask, Picture,
-    blend::composite,
-    content_fill::{FillError, FillOptions, FillProgress, content_fill},
+use crate::{
+    geometry::Bounds,
+    pixels::{
+        Picture,
+        content_fill::{FillError, FillOptions, FillProgress, content_fill},
+    },
 };
 
 /// Progress is counted as this many steps, whatever the fill does inside.
@@ -30,10 +33,13 @@ pub fn run(
     let started = Instant::now();
     let input = Input::read(request)?;
     input.mask_box()?;
+    let whole = input.picture.extent().bounds();
+    let place =
+        Place { original: &input.picture, bounds: whole, through: input.through(request, whole) };
     let mut steps = Steps { monitor, done: 0, images: request.num_images_per_prompt };
     steps.monitor.step(0, STEPS)?;
     let images = (0..request.num_images_per_prompt)
-        .map(|index| one(request, &input, seed.wrapping_add(index as u64), index, &mut steps))
+        .map(|index| one(request, &place, seed.wrapping_add(index as u64), index, &mut steps))
         .collect::<Result<_, _>>()?;
     let (elapsed, recording) = (started.elapsed(), Recording::default());
     let (request, notes) = (request.clone(), Vec::new());
@@ -59,14 +65,26 @@ impl Steps<'_> {
     }
 }
 
+/// What is filled, and what the result is blended through.
+struct Place<'a> {
+    original: &'a Picture,
+    bounds: Bounds,
+    through: Through,
+}
+
+impl Place<'_> {
+    fn blended(&self, raw: Picture) -> Generated {
+        self.through.apply(self.original, self.bounds, raw)
+    }
+}
+
 fn one(
     request: &Request,
-    input: &Input,
+    place: &Place<'_>,
     seed: u64,
     index: usize,
     steps: &mut Steps<'_>,
 ) -> Result<Generated, EngineError> {
-    let (picture, mask) = (input.picture.as_ref(), &input.mask);
     let mut observe = |progress: FillProgress<'_>| {
         let Some(step) = steps.next(index, progress.fraction) else {
             return if steps.monitor.is_cancelled() {
@@ -76,7 +94,7 @@ fn one(
             };
         };
         if request.preview != PreviewMethod::Off && step % request.preview_interval.max(1) == 0 {
-            let made = blended(picture, progress.picture.clone(), mask);
+            let made = place.blended(progress.picture.clone());
             steps.monitor.preview(step, made.bounds, made.picture);
         }
         match steps.monitor.step(step, STEPS) {
@@ -85,15 +103,11 @@ fn one(
         }
     };
     let options = FillOptions { seed, ..FillOptions::default() };
-    let raw = content_fill(picture, mask, &options, &mut observe).map_err(|error| match error {
+    let hole = place.through.denoise_mask();
+    let raw = content_fill(place.original, hole, &options, &mut observe);
+    let raw = raw.map_err(|error| match error {
         FillError::Cancelled => EngineError::Cancelled,
         other => EngineError::invalid(other),
     })?;
-    Ok(blended(picture, raw, mask))
-}
-
-fn blended(original: &Picture, raw: Picture, mask: &Arc<Mask>) -> Generated {
-    let picture = Arc::new(composite(original, &raw, mask));
-    let bounds = original.extent().bounds();
-    Generated { bounds, raw: Arc::new(raw), composite_mask: Some(Arc::clone(mask)), picture }
+    Ok(place.blended(raw))
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     geometry::Bounds,
-    pixels::{Mask, Picture},
+    pixels::{
+        Mask, Picture,
+        blend::{Blend, Inlay},
+    },
 };
 
 /// Names a submitted job; later jobs have larger ids.
@@ -127,10 +130,12 @@ pub struct Recorded {
 pub struct Generated {
     /// Where it belongs in the document.
     pub bounds: Bounds,
-    /// As the model made it, resized to `bounds`, before any blend.
-    pub raw: Arc<Picture>,
-    /// How much of `raw` the composite takes, same extent; absent for whole pictures.
+    /// What is laid over the document there, its colours and shade matched. Same extent.
+    pub layer: Arc<Picture>,
+    /// How much of `layer` the composite takes, same extent; absent for whole pictures.
     pub composite_mask: Option<Arc<Mask>>,
-    /// `raw` over the original through `composite_mask`: bytes outside the mask are the original's.
+    /// As the model made it, and the blend that gave the two above; absent for whole pictures.
+    pub inlay: Option<(Inlay, Blend)>,
+    /// `layer` over the original through `composite_mask`: bytes outside the mask are the original's.
     pub picture: Arc<Picture>,
 }

@@ -2,14 +2,13 @@
 //!
 //! *Exact* does what the reference's pipeline does for the same arguments. *Product* (the default)
 //! samples the mask's surroundings only, covers everything that the mask touches, and puts the
-//! result back through the mask with its soft edge, its shade moved to meet the picture there, so that
-//! bytes outside it stay as they are.
+//! result back through the composite mask (`pixels/blend`), so that bytes outside it stay as they are.
 
 use std::{ops::ControlFlow, sync::Arc};
 
 use super::{
     EngineError, FillMode, Monitor, Request,
-    compositing::Composite,
+    compositing::{Composite, Through},
     context_area::{around, sampling_size},
     control::{ControlPicture, Pictures, made_of_whole},
     kandinsky,
@@ -23,6 +22,7 @@ use crate::{
     geometry::{Bounds, Extent},
     pixels::{
         Mask, Picture,
+        blend::{Hole, InnerSides},
         blur::gaussian_blur_mask,
         content_fill::{FillError, FillOptions, content_fill},
         crop_region::crop_region,
@@ -62,6 +62,16 @@ impl Input {
             check_mask_size(picture.extent(), mask.extent())?;
         }
         Ok(Self { picture, mask: blurred(mask, request.mask_blur) })
+    }
+
+    /// What the part of the picture inside `bounds` is blended through.
+    pub fn through(&self, request: &Request, bounds: Bounds) -> Through {
+        let hole = Hole {
+            painted: Arc::new(self.mask.crop(bounds)),
+            strength: request.strength(),
+            inner_sides: InnerSides::of(bounds, self.picture.extent()),
+        };
+        Through::new(hole, request.blend)
     }
 
     /// The box of everything that the mask touches.
@@ -161,17 +171,19 @@ fn product(
 ) -> Result<Plan, EngineError> {
     let bounds = sampled_part(request, model, input)?;
     let original = input.picture.crop(bounds);
-    let soft = input.mask.crop(bounds);
+    let through = input.through(request, bounds);
     let size = request
         .size()
         .unwrap_or_else(|| sampling_size(bounds.extent(), model.native, model.side_unit));
     let prepared = match request.fill_mode {
         FillMode::Original => None,
-        FillMode::ContentAware => Some(prefilled(request, &original, &soft, monitor)?),
+        FillMode::ContentAware => {
+            Some(prefilled(request, &original, through.denoise_mask(), monitor)?)
+        }
     };
     let seen = opaque(prepared.as_ref().unwrap_or(&original));
     let picture = resize_picture(&seen, size, Filter::Lanczos);
-    let mask = repainted(&soft, size, model.latent_pixels);
+    let mask = repainted(through.denoise_mask(), size, model.latent_pixels);
     let controls = Pictures::read(request)?.fitted(
         |control| {
             let whole = resize_picture(control, input.picture.extent(), Filter::Lanczos);
@@ -179,9 +191,8 @@ fn product(
         },
         || Ok(ControlPicture::made(&picture, &mask)),
     )?;
-    let mask_of_composite = request.overlay.then(|| Arc::new(soft));
-    let match_edges = request.match_edges;
-    let composite = Composite::Region { original, bounds, mask: mask_of_composite, match_edges };
+    let through = request.overlay.then_some(through);
+    let composite = Composite::Region { original, bounds, through };
     Ok(Plan { size, picture: Some(picture), masks: vec![Some(mask)], controls, composite })
 }
 
@@ -198,7 +209,9 @@ fn sampled_part(
     if margin.is_none() && extent.width.max(extent.height) <= model.native {
         return Ok(extent.bounds());
     }
-    Ok(around(mask, extent, margin, request.strength(), model.native))
+    let sampled = mask.grow(request.blend.edge.px(mask, request.strength()).reach().ceil() as u32);
+    let part = around(mask, extent, margin, request.strength(), model.native);
+    Ok(part.union(sampled.intersect(extent.bounds())))
 }
 
 /// What a mask means for latents of `latent_pixels` a side, when it is sampled at `size`.

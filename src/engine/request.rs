@@ -9,7 +9,7 @@ use super::{MicroConditions, PriorUse, PromptSyntax, Stage, control::ControlNet}
 use crate::{
     document::{MaskTiles, PictureTiles},
     geometry::Extent,
-    pixels::{Mask, Picture},
+    pixels::{Mask, Picture, blend::Blend},
 };
 
 /// What is asked for.
@@ -255,9 +255,8 @@ pub struct Request {
     /// Paste the unmasked part of the original over the result. Without it, all of what was sampled
     /// replaces the picture there.
     pub overlay: bool,
-    /// Move the shade of what was made so that it meets the picture at the mask's edge
-    /// ([`seam::meet`](crate::pixels::seam::meet)). Not in exact mode.
-    pub match_edges: bool,
+    /// How what was made is blended into the picture. Not in exact mode.
+    pub blend: Blend,
     pub fill_mode: FillMode,
     /// Networks that steer the picture by others; several work together.
     pub controlnets: Vec<ControlNet>,
@@ -324,7 +323,7 @@ impl Default for Request {
             mask_blur: 0.0,
             padding_mask_crop: None,
             overlay: true,
-            match_edges: true,
+            blend: Blend::default(),
             fill_mode: FillMode::Original,
             controlnets: Vec::new(),
             guess_mode: false,

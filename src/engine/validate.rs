@@ -44,6 +44,7 @@ impl Request {
         }
         within("memory budget", self.memory_budget.unwrap_or(1.0), 0.1, 65536.0)?;
         within("mask blur", f64::from(self.mask_blur), 0.0, 1000.0)?;
+        within("blend opacity", f64::from(self.blend.opacity), 0.0, 1.0)?;
         let scores = self.micro_conditions;
         within("the prior's guidance scale", self.prior.guidance_scale, 0.0, 1000.0)?;
         within("aesthetic score", scores.aesthetic_score, -1000.0, 1000.0)?;

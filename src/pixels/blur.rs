@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::{Mask, Picture};
 use crate::geometry::Extent;
 
+/// Box blurs that stand for a Gaussian.
 const PASSES: i16 = 3;
 
 /// `ImageFilter.GaussianBlur(radius)` of a grey picture. `radius` is the Gaussian's standard
@@ -25,14 +26,28 @@ pub fn gaussian_blur_picture(picture: &Picture, radius: f32) -> Picture {
     Picture { extent: picture.extent(), data }
 }
 
+/// `ImageFilter.BoxBlur(radius)` of a grey picture: the mean over a square that reaches `radius`
+/// pixels to every side. A sharp edge becomes a straight ramp. 0 or less, or not a number, copies.
+pub fn box_blur_mask(mask: &Mask, radius: f32) -> Mask {
+    let data = if radius > 0.0 && !mask.extent().is_empty() {
+        blur::<1>(mask.bytes(), mask.extent(), &BoxKernel::new(radius), 1)
+    } else {
+        mask.bytes().to_vec()
+    };
+    Mask { extent: mask.extent(), data }
+}
+
 fn gaussian_blur<const C: usize>(source: &[u8], extent: Extent, radius: f32) -> Vec<u8> {
     if radius.is_nan() || radius <= 0.0 || extent.is_empty() {
         return source.to_vec();
     }
-    let kernel = BoxKernel::for_gaussian(radius);
+    blur::<C>(source, extent, &BoxKernel::for_gaussian(radius), PASSES)
+}
+
+fn blur<const C: usize>(source: &[u8], extent: Extent, kernel: &BoxKernel, passes: i16) -> Vec<u8> {
     let turned = Extent::new(extent.height, extent.width);
-    let rows_done = blur_rows_and_turn::<C>(source, extent, &kernel);
-    blur_rows_and_turn::<C>(&rows_done, turned, &kernel)
+    let rows_done = blur_rows_and_turn::<C>(source, extent, kernel, passes);
+    blur_rows_and_turn::<C>(&rows_done, turned, kernel, passes)
 }
 
 /// A box whose two end pixels count in part, in units of 2^-24.
@@ -64,18 +79,19 @@ impl BoxKernel {
     }
 }
 
-/// Each row blurred [`PASSES`] times, then the whole transposed.
+/// Each row blurred so many times, then the whole transposed.
 fn blur_rows_and_turn<const C: usize>(
     source: &[u8],
     extent: Extent,
     kernel: &BoxKernel,
+    passes: i16,
 ) -> Vec<u8> {
     let stride = extent.width as usize * C;
     let mut blurred = source.to_vec();
     blurred.par_chunks_exact_mut(stride).for_each_init(
         || vec![0; stride],
         |spare, row| {
-            for _ in 0..PASSES {
+            for _ in 0..passes {
                 spare.copy_from_slice(row);
                 blur_row::<C>(spare, row, kernel);
             }

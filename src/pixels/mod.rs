@@ -10,6 +10,7 @@ pub mod content_fill;
 pub mod crop_region;
 pub mod fit;
 pub mod luma;
+pub mod morphology;
 pub mod overlay;
 pub mod resize;
 pub mod seam;

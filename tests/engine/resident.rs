@@ -107,12 +107,12 @@ fn a_second_run_with_another_seed_starts_to_sample_at_once() {
     assert!(read.contains(&"Reading the prompt") && read.contains(&"Encoding the picture"));
     let second = run(&mut engine, Request { seed: Some(2), ..request("inpaint-pndm") });
     assert_eq!(loadings(&second), ["Decoding the picture"]);
-    assert_ne!(outcome(&first).images[0].raw, outcome(&second).images[0].raw);
+    assert_ne!(outcome(&first).images[0].layer, outcome(&second).images[0].layer);
     let third = run(&mut engine, Request { prompt: "a dog".into(), ..request("inpaint-pndm") });
     assert_eq!(loadings(&third), ["Reading the prompt", "Decoding the picture"]);
-    assert_ne!(outcome(&first).images[0].raw, outcome(&third).images[0].raw);
+    assert_ne!(outcome(&first).images[0].layer, outcome(&third).images[0].layer);
     let again = run(&mut engine, request("inpaint-pndm"));
-    assert_eq!(outcome(&first).images[0].raw, outcome(&again).images[0].raw);
+    assert_eq!(outcome(&first).images[0].layer, outcome(&again).images[0].layer);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn only_the_masks_surroundings_are_sampled() {
     let made = &outcome(&events).images[0];
     assert!(made.bounds.extent() != EXTENT, "the model is smaller than the picture");
     assert_eq!(made.bounds.union(HOLE.grow(1)), made.bounds);
-    assert_eq!(made.raw.extent(), made.bounds.extent());
+    assert_eq!(made.layer.extent(), made.bounds.extent());
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn without_the_overlay_the_whole_sampled_part_is_replaced() {
     let events = run(&mut engine, Request { overlay: false, ..request("inpaint-pndm") });
     let made = &outcome(&events).images[0];
     assert!(made.composite_mask.is_none());
-    assert_eq!(made.picture, made.raw);
+    assert_eq!(made.picture, made.layer);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_hole_filled_from_the_surroundings_is_what_sampling_sets_out_from() {
     let plain = run(&mut engine, partly.clone());
     let filled = run(&mut engine, Request { fill_mode: FillMode::ContentAware, ..partly });
     assert!(loadings(&filled).contains(&"Filling from the surroundings"));
-    assert_ne!(outcome(&plain).images[0].raw, outcome(&filled).images[0].raw);
+    assert_ne!(outcome(&plain).images[0].layer, outcome(&filled).images[0].layer);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use overpaint::{
     engine::{LoraUse, PreviewMethod},
 };
 
-use crate::stage::{SCRIPTED_COLOUR, SCRIPTED_SEED, Stage};
+use crate::stage::{SCRIPTED_SEED, Stage};
 
 pub fn tests() -> Vec<Trial> {
     let rows: [(&str, fn()); 13] = [
@@ -176,7 +176,7 @@ fn a_lora_for_few_steps() {
 }
 
 /// Opens a list of the panel and takes an entry.
-fn choose(stage: &mut Stage, list: &str, entry: &str) {
+pub fn choose(stage: &mut Stage, list: &str, entry: &str) {
     use egui::accesskit::Role;
     stage.window.get_by_role_and_label(Role::ComboBox, list).scroll_to_me();
     stage.settle();
@@ -203,17 +203,19 @@ fn accept_writes_only_the_marked_part() {
     let before = stage.window.state().document().unwrap().snapshot();
     start_run(&mut stage);
     finish_run(&mut stage);
+    let staged = stage.window.state().document().unwrap().staged().unwrap().selected().clone();
     stage.window.get_by_label("Accept").click();
     stage.settle();
     let document = stage.window.state().document().unwrap();
     let (old, new) = (before.picture(), document.snapshot().picture());
-    let mask = document.snapshot().mask();
+    let (layer, mask) = (staged.layer, staged.composite_mask.unwrap());
     let mut repainted = 0;
-    for ((old, new), mask) in old.bytes().chunks(4).zip(new.bytes().chunks(4)).zip(mask.bytes()) {
+    for (i, mask) in mask.bytes().iter().enumerate() {
+        let [old, new, layer] = [&old, &new, &*layer].map(|p| &p.bytes()[i * 4..i * 4 + 4]);
         match mask {
             0 => assert_eq!(old, new),
             255 => {
-                assert_eq!(new[..3], SCRIPTED_COLOUR);
+                assert_eq!(new, layer);
                 repainted += 1;
             }
             _ => {}

@@ -16,7 +16,10 @@ use overpaint::{
         SelectRequest, Selected,
     },
     geometry::Bounds,
-    pixels::{Mask, Picture, blend},
+    pixels::{
+        Mask, Picture,
+        blend::{Hole, Inlay, InnerSides, composite},
+    },
 };
 
 /// Far longer than any wait here lasts; only a defect reaches it.
@@ -61,7 +64,11 @@ impl Backend for Scripted {
             pixel[3] = 255;
         }
         let bounds = picture.extent().bounds();
-        let composite = Arc::new(blend::composite(&picture, &raw, &mask));
+        let inner_sides = InnerSides::default();
+        let hole = Hole { painted: Arc::new(mask), strength: request.strength(), inner_sides };
+        let inlay = Inlay { raw: Arc::new(raw), hole };
+        let blended = inlay.blended(&picture, &request.blend);
+        let composite = Arc::new(composite(&picture, &blended.layer, &blended.composite_mask));
         monitor.step(0, request.num_inference_steps)?;
         for step in 1..=request.num_inference_steps {
             // A closed channel means that the test is over.
@@ -74,8 +81,9 @@ impl Backend for Scripted {
             seed: request.seed.unwrap_or(SCRIPTED_SEED),
             images: vec![Generated {
                 bounds,
-                raw: Arc::new(raw),
-                composite_mask: Some(Arc::new(mask)),
+                layer: Arc::new(blended.layer),
+                composite_mask: Some(Arc::new(blended.composite_mask)),
+                inlay: Some((inlay, request.blend)),
                 picture: composite,
             }],
             elapsed: Duration::ZERO,

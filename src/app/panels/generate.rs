@@ -18,6 +18,7 @@ use crate::{
     catalog::AutoencoderPlace,
     diffusion::schedulers,
     engine::{FillMode, Task},
+    pixels::blend::EdgePx,
 };
 
 /// Width of the panel, in points.
@@ -35,6 +36,8 @@ pub struct GenerateView<'a> {
     pub prompt_counts: &'a PromptCounts,
     pub has_document: bool,
     pub has_staged: bool,
+    /// The automatic widths for what is marked, or for the result that is shown.
+    pub automatic_edge: Option<EdgePx>,
 }
 
 pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) {
@@ -58,6 +61,8 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         });
         ui.add_space(theme::GAP);
         super::mask::show(ui, view.settings, view.overlay, commands);
+        ui.add_space(theme::GAP);
+        super::blend::show(ui, &mut view.settings.blend, view.automatic_edge);
         ui.add_space(theme::GAP);
         ui.label(theme::heading("Advanced"));
         let own_heeds_eta = current.is_some_and(|m| m.recommended.eta.is_some());

@@ -23,13 +23,9 @@ pub fn show(
     widgets::slider(
         ui,
         "Blur",
-        "Softens the mask's edge, shown live as it will be used. Radius in picture pixels.",
+        "Softens what is painted, shown live as it will be used. Radius in picture pixels.",
         &mut settings.mask_blur,
         Scale::new(0.0..=64.0, 1, 0.5).suffix(" px"),
-    );
-    ui.checkbox(&mut settings.match_edges, "Match edges").on_hover_text(
-        "Moves the shade of the fill so that it meets the picture at the mask's edge. Off: the \
-         model's own colours.",
     );
     widgets::row(ui, "Overlay", |ui, label| {
         let swatch = ui.color_edit_button_srgb(&mut overlay.color);

@@ -14,6 +14,7 @@ use crate::{
         memory::{foresee, in_words, machine_bytes},
     },
     geometry::Extent,
+    pixels::blend::Blend,
 };
 
 /// The largest budget that can be set where the machine does not say what it has, in GiB.
@@ -50,6 +51,7 @@ impl Foreseen {
             negative_prompt_2: None,
             seed: None,
             mask_blur: 0.0,
+            blend: Blend::default(),
             ..settings.request()
         };
         if self.request.as_ref() != Some(&request) {

@@ -1,5 +1,6 @@
 //! The panels around the canvas. They paint and push commands; none changes the document.
 
+pub mod blend;
 pub mod control;
 pub mod decoding;
 pub mod generate;

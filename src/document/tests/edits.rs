@@ -36,8 +36,9 @@ fn patch(bounds: Bounds, seed: u32) -> Patch {
     mask.bytes_mut().iter_mut().filter(|value| **value < 128).for_each(|value| *value = 0);
     Patch {
         bounds,
-        raw: Arc::new(noise_picture(extent, seed ^ 0xaa)),
+        layer: Arc::new(noise_picture(extent, seed ^ 0xaa)),
         composite_mask: Some(Arc::new(mask)),
+        inlay: None,
         seed: u64::from(seed),
         settings: "{}".into(),
     }
@@ -124,7 +125,7 @@ proptest! {
         let mut document = masked_document();
         let (before, mask_before) = (document.snapshot().picture(), mask_bytes(&document));
         let mask = patch.composite_mask.clone().unwrap();
-        let blended = crate::pixels::blend::composite(&before.crop(bounds), &patch.raw, &mask);
+        let blended = crate::pixels::blend::composite(&before.crop(bounds), &patch.layer, &mask);
         let _ = document.stage(vec![patch]).unwrap();
         let _ = document.accept_staged();
         let after = document.picture().to_picture();
@@ -302,14 +303,13 @@ fn staged_results_are_chosen_from() {
     assert!(!document.accept_staged().any() && !document.discard_staged().any());
 
     let whole = Patch { composite_mask: None, ..patch(bounds, 7) };
-    let _ = document.stage(vec![patch(bounds, 8)]).unwrap();
-    let _ = document.replace_staged(whole.clone()).unwrap();
+    let _ = document.stage(vec![whole.clone()]).unwrap();
     let effects = document.accept_staged();
     assert_eq!(effects.dirty_picture, bounds);
-    assert_eq!(&document.picture().crop(bounds), &*whole.raw);
+    assert_eq!(&document.picture().crop(bounds), &*whole.layer);
     assert_eq!(document.history().undo_name(), Some("Accept result"));
 
-    let crooked = Patch { raw: Arc::new(noise_picture(Extent::new(3, 3), 1)), ..whole };
+    let crooked = Patch { layer: Arc::new(noise_picture(Extent::new(3, 3), 1)), ..whole };
     assert!(matches!(document.stage(vec![crooked]), Err(DocumentError::PatchExtent { .. })));
     assert!(document.staged().is_none());
 }
@@ -326,7 +326,7 @@ fn a_result_is_blended_over_the_picture_as_it_is_when_it_is_accepted() {
     let below = document.picture().crop(bounds);
     let seen = document.picture_with_staged();
     let _ = document.accept_staged();
-    let expected = crate::pixels::blend::composite(&below, &late.raw, &half);
+    let expected = crate::pixels::blend::composite(&below, &late.layer, &half);
     assert_eq!(document.picture().crop(bounds), expected);
     assert_eq!(document.picture().to_picture(), seen);
 }

@@ -1,5 +1,6 @@
 //! What holds across the files of this room, checked with random strokes and pictures.
 
+mod blends;
 mod edits;
 mod strokes;
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Mask, Picture};
+use crate::pixels::{Mask, Picture};
 
 /// `raw` over `original` by `mask`, all of one extent: a linear mixture of sRGB values, as every
 /// painting program's normal mode. Where the mask is 0 the original's four bytes are copied;

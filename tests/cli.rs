@@ -127,6 +127,26 @@ fn a_diffusion_fill_keeps_bytes_outside_the_blurred_mask_and_repeats_by_its_seed
 }
 
 #[test]
+fn an_automatic_edge_reaches_beyond_the_mask_and_ends_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, mask) = (fixture("inputs/wide.png"), fixture("inputs/wide-small.png"));
+    let fill = ["fill", &image, "--mask", &mask, "--model", "content-aware", "--output", "out.png"];
+    let widths =
+        ["--mask-grow", "6", "--mask-feather", "8", "--mask-fade", "4", "--color-match=false"];
+    assert_done(&run(folder.path(), &[&fill[..], &widths[..], &["--seam", "feather"]].concat()));
+    let result = load_picture(&folder.path().join("out.png")).unwrap();
+    let original = load_picture(Path::new(&image)).unwrap();
+    let mask = load_mask(Path::new(&mask)).unwrap();
+    let (painted, reached) = (mask.bounding_box().unwrap(), grow(&mask, 11.0));
+    assert!(changed_inside(&original, &reached, &result) > 50);
+    let beyond = (painted.y..painted.bottom()).filter(|y| {
+        let (x, y) = ((painted.right() + 4) as u32, *y as u32);
+        x < original.extent().width && original.pixel(x, y) != result.pixel(x, y)
+    });
+    assert!(beyond.count() > 0, "nothing changed beyond the mask");
+}
+
+#[test]
 fn the_settings_in_a_picture_make_it_again() {
     let folder = tempfile::tempdir().unwrap();
     let arguments =
@@ -219,6 +239,9 @@ fn bad_arguments_and_inputs_are_refused_before_anything_runs() {
         (with(&["--scheduler-option", "nonsense=1"]), "nonsense"),
         (with(&["--device", "cuda:7", "--steps", "1"]), "CUDA device 7"),
         (with(&["--dtype", "f8"]), "f32, f16, bf16"),
+        (with(&["--mask-grow", "wide"]), "auto, or pixels from 0 to 512"),
+        (with(&["--seam", "sewn"]), "match, feather"),
+        (with(&["--blend-opacity", "2"]), "blend opacity is 2"),
         (with(&["--output", "out.gif"]), "out.gif"),
         (with(&["--output", "nowhere/out.png"]), "no folder nowhere"),
         (with(&["--output-float", "nowhere/out.npy"]), "no folder nowhere"),
@@ -280,7 +303,7 @@ fn an_input_is_never_overwritten_and_an_output_only_by_a_success() {
 fn help_says_unit_range_and_default() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, texts) in [
-        (&["help", "fill"][..], &["--mask-blur", "radius in pixels", "[default:", "--exact"][..]),
+        (&["help", "fill"][..], &["--mask-blur", "radius in pixels", "[default:", "--exact", "--mask-grow <PX|auto>"][..]),
         (&["help", "generate"], &["--guidance-scale", "[alias: --guidance]", "multiple of 8"]),
         (&["help", "transform"], &["0.8 for transform"]),
         (&["--help"], &["doctor", "models", "fill"]),

@@ -10,6 +10,7 @@ use overpaint::pixels::{
     Mask, Picture,
     blur::gaussian_blur_mask,
     codec::{load_mask, load_picture, read_text},
+    morphology::grow,
 };
 
 fn fixture(path: &str) -> String {
@@ -303,7 +304,10 @@ fn an_input_is_never_overwritten_and_an_output_only_by_a_success() {
 fn help_says_unit_range_and_default() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, texts) in [
-        (&["help", "fill"][..], &["--mask-blur", "radius in pixels", "[default:", "--exact", "--mask-grow <PX|auto>"][..]),
+        (
+            &["help", "fill"][..],
+            &["--mask-blur", "radius in pixels", "[default:", "--exact", "--mask-grow <PX|auto>"][..],
+        ),
         (&["help", "generate"], &["--guidance-scale", "[alias: --guidance]", "multiple of 8"]),
         (&["help", "transform"], &["0.8 for transform"]),
         (&["--help"], &["doctor", "models", "fill"]),

@@ -80,7 +80,7 @@ fn every_pass_leaves_its_mark() {
     for passes in 0..=2 {
         let mut request = three_passes();
         request.chain.truncate(passes);
-        let made = outcome(&run(&mut engine, request)).images[0].raw.clone();
+        let made = outcome(&run(&mut engine, request)).images[0].layer.clone();
         assert!(!last.contains(&made), "pass {passes} did nothing");
         last.push(made);
     }

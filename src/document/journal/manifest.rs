@@ -61,7 +61,7 @@ pub struct StagedManifest {
 pub struct PatchManifest {
     pub bounds: Bounds,
     /// Of a picture's record.
-    pub raw: u64,
+    pub layer: u64,
     /// Of a mask's record.
     pub composite_mask: Option<u64>,
     pub seed: u64,
@@ -108,9 +108,9 @@ impl StepManifest {
 impl StagedManifest {
     /// `ids` are of the records of each patch's picture and mask.
     pub fn of(staged: &Staged, ids: Vec<(u64, Option<u64>)>) -> Self {
-        let patch = |(patch, (raw, composite_mask)): (&Patch, _)| PatchManifest {
+        let patch = |(patch, (layer, composite_mask)): (&Patch, _)| PatchManifest {
             bounds: patch.bounds,
-            raw,
+            layer,
             composite_mask,
             seed: patch.seed,
             settings: patch.settings.clone(),

@@ -180,15 +180,16 @@ impl Restoring {
             let payload = self.reader.payload(key)?;
             png_bytes::decode(&payload, extent, channels)
         };
-        let raw = bytes((Kind::Picture, patch.raw), Picture::CHANNELS)?;
+        let layer = bytes((Kind::Picture, patch.layer), Picture::CHANNELS)?;
         let composite_mask = match patch.composite_mask {
             Some(id) => Some(Mask::from_raw(extent, bytes((Kind::Mask, id), Mask::CHANNELS)?)?),
             None => None,
         };
         Some(Patch {
             bounds: patch.bounds,
-            raw: Arc::new(Picture::from_raw(extent, raw)?),
+            layer: Arc::new(Picture::from_raw(extent, layer)?),
             composite_mask: composite_mask.map(Arc::new),
+            inlay: None,
             seed: patch.seed,
             settings: patch.settings,
         })

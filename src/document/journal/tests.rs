@@ -29,8 +29,9 @@ fn patch(seed: u32) -> Patch {
     let bounds = Bounds::new(20, 30, 100, 60);
     Patch {
         bounds,
-        raw: noise_picture(bounds.extent(), seed).into(),
+        layer: noise_picture(bounds.extent(), seed).into(),
         composite_mask: Some(noise_mask(bounds.extent(), seed + 1).into()),
+        inlay: None,
         seed: u64::from(seed),
         settings: format!("{{\"seed\":{seed}}}"),
     }
@@ -75,7 +76,7 @@ fn everything_comes_back_and_can_be_undone_and_redone() {
     assert!(back.is_modified());
     let staged = back.staged().unwrap();
     assert_eq!((staged.patches().len(), staged.selected_index()), (2, 1));
-    assert_eq!(staged.selected().raw, patch(6).raw);
+    assert_eq!(staged.selected().layer, patch(6).layer);
     assert_eq!(staged.selected().composite_mask, patch(6).composite_mask);
     assert_eq!(staged.selected().settings, patch(6).settings);
     let names = |d: &Document| d.history().names().map(str::to_owned).collect::<Vec<_>>();

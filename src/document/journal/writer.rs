@@ -249,7 +249,7 @@ fn keys_of(state: &State, manifest: &StateManifest) -> Vec<Key> {
     tiles(Kind::MaskTile, &mut steps().flat_map(|entry| tiles_of(&entry.mask)));
     keys.extend(steps().map(|entry| (Kind::Step, entry.revisions.1)));
     for patch in manifest.staged.iter().flat_map(|staged| &staged.patches) {
-        keys.push((Kind::Picture, patch.raw));
+        keys.push((Kind::Picture, patch.layer));
         keys.extend(patch.composite_mask.map(|id| (Kind::Mask, id)));
     }
     keys
@@ -267,16 +267,16 @@ impl Blobs {
             return None;
         };
         let patches = staged.patches();
-        self.pictures.retain(|(held, _)| patches.iter().any(|p| Arc::ptr_eq(held, &p.raw)));
+        self.pictures.retain(|(held, _)| patches.iter().any(|p| Arc::ptr_eq(held, &p.layer)));
         self.masks.retain(|(held, _)| {
             patches.iter().any(|p| p.composite_mask.as_ref().is_some_and(|m| Arc::ptr_eq(held, m)))
         });
         let ids = patches
             .iter()
             .map(|patch| {
-                let raw = id_in(&mut self.pictures, &patch.raw, &mut self.next_id);
+                let layer = id_in(&mut self.pictures, &patch.layer, &mut self.next_id);
                 let mask = patch.composite_mask.as_ref();
-                (raw, mask.map(|mask| id_in(&mut self.masks, mask, &mut self.next_id)))
+                (layer, mask.map(|mask| id_in(&mut self.masks, mask, &mut self.next_id)))
             })
             .collect();
         Some(StagedManifest::of(staged, ids))

@@ -57,7 +57,7 @@ impl App {
         settings.scheduler.clone_from(&request.scheduler);
         settings.eta = request.eta;
         settings.mask_blur = f64::from(request.mask_blur);
-        settings.match_edges = request.match_edges;
+        settings.blend = request.blend.into();
         settings.fill_mode = request.fill_mode;
         settings.guess_mode = request.guess_mode;
         match request.seed {

@@ -215,6 +215,24 @@ impl Default for BlendSettings {
     }
 }
 
+impl From<Blend> for BlendSettings {
+    fn from(blend: Blend) -> Self {
+        let px = |width: EdgeWidth| match width {
+            EdgeWidth::Px(px) => f64::from(px),
+            EdgeWidth::Auto => 0.0,
+        };
+        Self {
+            automatic: blend.edge == Edge::AUTO,
+            grow: px(blend.edge.grow),
+            feather: px(blend.edge.feather),
+            fade: px(blend.edge.fade),
+            color_match: blend.color_match,
+            seam: blend.seam,
+            opacity: f64::from(blend.opacity),
+        }
+    }
+}
+
 impl BlendSettings {
     /// As a request takes it.
     pub fn blend(&self) -> Blend {
@@ -315,6 +333,15 @@ mod tests {
         let request = settings.request();
         assert_eq!((request.clip_skip, request.long_prompts), (None, false));
         assert_eq!(request.prior, PriorUse { num_inference_steps: 7, ..PriorUse::default() });
+    }
+
+    #[test]
+    fn a_blend_comes_back_from_the_panel_as_it_went_in() {
+        let own = Edge { grow: EdgeWidth::Px(3.0), ..Edge::default() };
+        for edge in [Edge::AUTO, Edge::default(), own] {
+            let blend = Blend { edge, opacity: 0.5, color_match: false, seam: Seam::Feather };
+            assert_eq!(BlendSettings::from(blend).blend(), blend);
+        }
     }
 
     #[test]

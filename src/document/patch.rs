@@ -36,7 +36,7 @@ impl Patch {
             (a, b) => a.is_none() && b.is_none(),
         };
         masks
-            && Arc::ptr_eq(&self.raw, &other.raw)
+            && Arc::ptr_eq(&self.layer, &other.layer)
             && (self.bounds, self.seed) == (other.bounds, other.seed)
             && self.settings == other.settings
     }

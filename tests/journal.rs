@@ -118,10 +118,17 @@ fn take_step(document: &mut Document, step: usize) {
 
 fn result(step: usize) -> Patch {
     let bounds = Bounds::new((step % 400) as i32, (step % 300) as i32, 64, 64);
-    let mut raw = Picture::new(bounds.extent());
-    raw.bytes_mut().fill(step as u8);
+    let mut layer = Picture::new(bounds.extent());
+    layer.bytes_mut().fill(step as u8);
     let settings = step.to_string();
-    Patch { bounds, raw: raw.into(), composite_mask: None, seed: step as u64, settings }
+    Patch {
+        bounds,
+        layer: layer.into(),
+        composite_mask: None,
+        inlay: None,
+        seed: step as u64,
+        settings,
+    }
 }
 
 fn stroke(document: &mut Document, step: usize) {

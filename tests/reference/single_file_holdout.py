@@ -160,6 +160,8 @@ def one_case(rng: random.Random, folder: Path) -> tuple[str, Path, Path, dict]:
         kind = rng.choice(["sd1", "xl"])
         source = models if kind == "sd1" else xl_models
         spec = source.random_spec(rng.getrandbits(30))
+        # The original names have none for a network that is told the guidance.
+        spec.unet.pop("time_cond_proj_dim", None)
         family = "refiner" if kind == "xl" and spec.text is None else kind
         model = source.build(spec, folder / "model")
         file = folder / "model.safetensors"

@@ -269,7 +269,7 @@ def random_loras(rng: random.Random, model: Path, folder: Path) -> list:
     """One to three new files for a model, in any form, with their scales; the files go to `folder`."""
     import runner
 
-    parts = {part: module for part, module in runner.load_parts(model).items() if part in PARTS}
+    parts = {part: module for part, module in runner.load_parts(model).items() if part in PARTS and module is not None}
     chosen = []
     for index in range(rng.choice([1, 1, 2, 3])):
         form = rng.choice([peft, old_diffusers, processors, kohya, kohya])

@@ -109,27 +109,31 @@ mod tests {
 
     use super::*;
 
-    fn autoencoder(config: &str, weights: &[f32]) -> tempfile::TempDir {
+    fn autoencoder(config: &str, weights: &[f32], shape: &[usize]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), config).unwrap();
-        let weights = Tensor::new(weights, &candle_core::Device::Cpu).unwrap();
+        let weights = Tensor::from_slice(weights, shape, &candle_core::Device::Cpu).unwrap();
         weights.save_safetensors("a", folder.path().join("model.safetensors")).unwrap();
         folder
     }
 
     #[test]
     fn autoencoders_are_the_same_if_their_settings_and_bytes_are() {
-        let one = autoencoder(r#"{"scaling_factor": 0.5}"#, &[7.0; 1000]);
+        let set = r#"{"scaling_factor": 0.5}"#;
+        let one = autoencoder(set, &[7.0; 1000], &[10, 100]);
         let mut changed = vec![7.0; 1000];
         changed[999] = 8.0;
-        for (config, weights, right) in [
-            (r#"{"scaling_factor": 0.5, "_name_or_path": "elsewhere"}"#, vec![7.0; 1000], true),
-            (r#"{"scaling_factor": 0.4}"#, vec![7.0; 1000], false),
-            (r#"{"scaling_factor": 0.5}"#, changed, false),
-            (r#"{"scaling_factor": 0.5}"#, vec![7.0; 999], false),
+        let elsewhere = r#"{"scaling_factor": 0.5, "_name_or_path": "elsewhere"}"#;
+        for (config, weights, shape, right) in [
+            (elsewhere, &[7.0; 1000][..], &[10, 100][..], true),
+            (set, &[7.0; 1000], &[10, 100, 1, 1], true),
+            (set, &[7.0; 1000], &[100, 10], false),
+            (r#"{"scaling_factor": 0.4}"#, &[7.0; 1000], &[10, 100], false),
+            (set, &changed, &[10, 100], false),
+            (set, &[7.0; 990], &[10, 99], false),
         ] {
-            let other = autoencoder(config, &weights);
-            assert_eq!(same(one.path(), other.path()).unwrap(), right, "{config}");
+            let other = autoencoder(config, weights, shape);
+            assert_eq!(same(one.path(), other.path()).unwrap(), right, "{config} {shape:?}");
         }
         assert!(same(one.path(), Path::new("/nowhere")).is_err());
     }

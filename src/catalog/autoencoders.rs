@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Kind,
-    detect::read_object,
-    hub_cache, places,
+    Kind, hub_cache,
+    json::read_object,
+    places,
     scan::{Found, Scan},
 };
 

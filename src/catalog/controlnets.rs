@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 
 use super::{
     CatalogError, Family, Kind, SingleFile,
-    detect::{broken, folder_name, read_object},
-    hub_cache, places, stored,
+    folder::folder_name,
+    hub_cache,
+    json::{broken, read_object},
+    places, stored,
 };
 
 /// The class that a ControlNet's configuration names.

@@ -9,98 +9,13 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    CatalogError, FewSteps, SingleFile, controlnets::inspect_controlnet, hub_cache, places,
-    recommended_by_name, stored,
+    CatalogError, Conventions, Family, FewSteps, ModelFolder, Recommended, SingleFile,
+    controlnets::inspect_controlnet,
+    folder::folder_name,
+    hub_cache,
+    json::{broken, read_object, whole},
+    places, recommended_by_name,
 };
-
-/// The lines of models that are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Family {
-    /// The width of its prompts is 768, as in Stable Diffusion 1.
-    StableDiffusion1,
-    /// Stable Diffusion 2's width, 1024.
-    StableDiffusion2,
-    /// Takes the pooled text and the picture's sizes besides the prompt.
-    StableDiffusionXl,
-    /// The same with aesthetic scores: makes nothing new, but finishes what another began.
-    StableDiffusionXlRefiner,
-    /// A decoder of Kandinsky 2.2: is told the embedding of a picture, which a prior makes from the
-    /// prompt.
-    Kandinsky22,
-    /// The same architecture in another size, such as the starter model.
-    Custom,
-}
-
-/// A model in `diffusers` layout that can be run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelFolder {
-    pub path: PathBuf,
-    /// The single file that the folder describes, where it does.
-    pub file: Option<PathBuf>,
-    /// Whether it comes without an autoencoder, so that one must be named.
-    pub lacks_autoencoder: bool,
-    /// For a person.
-    pub name: String,
-    pub family: Family,
-    /// 4 for plain models, 9 for those made for inpainting.
-    pub in_channels: usize,
-    /// The part that makes latents of pictures: `vae` or `movq`.
-    pub autoencoder_part: &'static str,
-    /// Width of the pictures' embeddings that it is told in place of a prompt, where it is
-    /// ([`Family::Kandinsky22`]).
-    pub image_embeds: Option<usize>,
-    /// The side, in pixels, that the model paints best at.
-    pub native_size: u32,
-    /// The side, in pixels, that the reference samples at when no size is named.
-    pub reference_size: u32,
-    /// Pixels a side that one latent stands for: 8 for the usual autoencoder.
-    pub latent_pixels: u32,
-    /// What sampled sides must be multiples of, in pixels.
-    pub side_unit: u32,
-    /// Whether the network is told about sizes ([`Family::StableDiffusionXl`] and its refiner).
-    pub takes_sizes: bool,
-    /// Whether it is told aesthetic scores instead of a target size.
-    pub wants_aesthetic_scores: bool,
-    /// Whether zeros stand for the negative prompt where none is given.
-    pub zero_negative: bool,
-    /// What the network predicts: `epsilon`, `v_prediction` or `sample`.
-    pub prediction_type: String,
-    /// Whether its own pipelines are those of latent consistency models.
-    pub latent_consistency: bool,
-    /// How it was distilled, where it was.
-    pub few_steps: Option<FewSteps>,
-    pub recommended: Recommended,
-}
-
-/// Settings that a model asks for in its `overpaint.json`, or that follow from how it was
-/// distilled; absent ones are the program's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
-#[serde(default)]
-pub struct Recommended {
-    pub steps: Option<usize>,
-    pub guidance_scale: Option<f64>,
-    /// The sampling side in pixels.
-    pub size: Option<u32>,
-    /// Noise of each step, for schedulers that heed it.
-    pub eta: Option<f64>,
-    /// In place of the model's own, which for a single file is only a guess.
-    #[serde(skip)]
-    pub scheduler: Option<&'static str>,
-}
-
-impl Recommended {
-    /// These, and where they are silent, `others`.
-    fn or(self, others: Self) -> Self {
-        Self {
-            steps: self.steps.or(others.steps),
-            guidance_scale: self.guidance_scale.or(others.guidance_scale),
-            size: self.size.or(others.size),
-            eta: self.eta.or(others.eta),
-            scheduler: self.scheduler.or(others.scheduler),
-        }
-    }
-}
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -164,75 +79,6 @@ pub fn inspect(path: &Path) -> Result<ModelFolder, CatalogError> {
     let unet = read_object(&path.join("unet/config.json"))?;
     let decoder = read_object(&path.join(autoencoder_part(&unet)).join("config.json"))?;
     describe(path, &index, &unet, &decoder)
-}
-
-impl Family {
-    /// For a person.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::StableDiffusion1 => "Stable Diffusion 1",
-            Self::StableDiffusion2 => "Stable Diffusion 2",
-            Self::StableDiffusionXl => "Stable Diffusion XL",
-            Self::StableDiffusionXlRefiner => "Stable Diffusion XL refiner",
-            Self::Kandinsky22 => "Kandinsky 2.2",
-            Self::Custom => "a small latent diffusion model",
-        }
-    }
-}
-
-impl ModelFolder {
-    /// One line: what it is, and what it is for.
-    pub fn about(&self) -> String {
-        let family = self.family.name();
-        let purpose = match self.family {
-            Family::StableDiffusionXlRefiner => "finishes pictures",
-            _ if self.is_inpainting() => "made for inpainting",
-            _ => "general",
-        };
-        let for_few = self.few_steps.is_some() || self.recommended.scheduler.is_some();
-        let steps = match self.recommended.steps {
-            Some(steps) if for_few => format!(", for {steps} steps or so"),
-            _ => String::new(),
-        };
-        format!("{family}, {purpose}, {} px{steps}", self.native_size)
-    }
-
-    /// The commands that it serves, and `refine` where that is what it was made for.
-    pub fn abilities(&self) -> Vec<&'static str> {
-        match self.family {
-            _ if self.is_inpainting() => vec!["fill"],
-            Family::StableDiffusionXlRefiner => vec!["fill", "transform", "refine"],
-            _ => vec!["fill", "generate", "transform"],
-        }
-    }
-
-    /// The number format that the U-Net's weights are stored in, such as `f16`, where it can be
-    /// told.
-    pub fn dtype(&self) -> Option<String> {
-        match &self.file {
-            Some(file) => SingleFile::open(file).ok()?.dtype(),
-            None => stored::dtype(&self.path.join("unet")),
-        }
-    }
-
-    /// # Errors
-    /// When it comes without its autoencoder; the text says what to do.
-    pub fn autoencoder(&self) -> Result<(), CatalogError> {
-        let path = self.file.clone().filter(|_| self.lacks_autoencoder);
-        let Some(path) = path else { return Ok(()) };
-        let place = path.with_extension("").join("vae");
-        let reason = format!(
-            "this checkpoint comes without its autoencoder (VAE); name one with --vae, or put one \
-             in diffusers layout (config.json and its safetensors) at {}",
-            place.display()
-        );
-        Err(CatalogError::Broken { path, reason })
-    }
-
-    /// Whether it takes the mask as an input and so needs one.
-    pub fn is_inpainting(&self) -> bool {
-        self.in_channels == 9
-    }
 }
 
 /// What a network says that is told embeddings of pictures.
@@ -322,6 +168,11 @@ fn describe(
         latent_consistency: class(index).starts_with("LatentConsistencyModel"),
         few_steps,
         recommended,
+        conventions: match addition {
+            Some(IMAGE) => &Conventions::IMAGE_EMBEDS,
+            Some(_) => &Conventions::SIZED,
+            None => &Conventions::USUAL,
+        },
     })
 }
 
@@ -360,16 +211,6 @@ fn read_card(path: &Path) -> Result<Card, CatalogError> {
     }
 }
 
-/// A hub snapshot's folder is named by a commit; its repository says more.
-pub(super) fn folder_name(path: &Path) -> String {
-    let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
-    let repository = path.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent);
-    repository
-        .and_then(|p| Some(name(p)?.strip_prefix("models--")?.replace("--", "/")))
-        .or_else(|| name(path))
-        .unwrap_or_else(|| path.display().to_string())
-}
-
 /// Whether the pipeline is one of Kandinsky 2.2 that can be run.
 fn is_kandinsky(index: &Map<String, Value>) -> bool {
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
@@ -402,32 +243,6 @@ fn refuse_folder(path: &Path) -> CatalogError {
     CatalogError::Broken { path: path.to_path_buf(), reason: reason.into() }
 }
 
-pub(super) fn read_object(file: &Path) -> Result<Map<String, Value>, CatalogError> {
-    let text = fs::read_to_string(file).map_err(|error| broken(file, error))?;
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(broken(file, "the outermost value is not a JSON object")),
-        Err(error) => Err(broken(file, error)),
-    }
-}
-
-/// A whole number; absent or null is the class's default.
-pub(super) fn whole(
-    file: &Path,
-    object: &Map<String, Value>,
-    key: &str,
-    default: usize,
-) -> Result<usize, CatalogError> {
-    let value = object.get(key).unwrap_or(&Value::Null);
-    if value.is_null() {
-        return Ok(default);
-    }
-    let number = value.as_u64().filter(|n| (1..=1 << 16).contains(n));
-    number.map(|n| n as usize).ok_or_else(|| {
-        broken(file, format!("`{key}` is {value}, but must be a whole number above 0"))
-    })
-}
-
 /// The side of the latents that the model was trained at; the longer one of two.
 fn sample_size(file: &Path, unet: &Map<String, Value>) -> Result<usize, CatalogError> {
     match unet.get("sample_size") {
@@ -439,8 +254,4 @@ fn sample_size(file: &Path, unet: &Map<String, Value>) -> Result<usize, CatalogE
         }
         _ => whole(file, unet, "sample_size", 64),
     }
-}
-
-pub(super) fn broken(path: &Path, reason: impl std::fmt::Display) -> CatalogError {
-    CatalogError::Broken { path: path.to_path_buf(), reason: reason.to_string() }
 }

@@ -6,9 +6,12 @@
 mod autoencoders;
 mod controlnets;
 mod detect;
+mod family;
 mod few_steps;
+mod folder;
 pub mod header;
 mod hub_cache;
+mod json;
 mod kind;
 pub mod places;
 mod prior;
@@ -23,8 +26,10 @@ use std::path::{Path, PathBuf};
 
 pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
-pub use detect::{Family, ModelFolder, Recommended, inspect};
+pub use detect::inspect;
+pub use family::{Conventions, Family, Setting};
 pub use few_steps::{FewSteps, recommended_by_name};
+pub use folder::{ModelFolder, Recommended};
 pub use kind::Kind;
 pub use prior::{PriorFolder, prior_for};
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};

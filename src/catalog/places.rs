@@ -9,7 +9,7 @@ use etcetera::BaseStrategy;
 
 use super::{
     Kind,
-    detect::folder_name,
+    folder::folder_name,
     hub_cache,
     scan::{Found, Scan, scan},
 };

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    CatalogError, Model, ModelFolder,
-    detect::{broken, folder_name, read_object, whole},
-    find, places, stored,
+    CatalogError, Model, ModelFolder, find,
+    folder::folder_name,
+    json::{broken, read_object, whole},
+    places, stored,
 };
 
 /// Pipelines whose folders hold a prior and nothing else.

@@ -2,9 +2,9 @@
 
 use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
-    content_aware,
+    content_aware, conventions,
     handover::Handovers,
-    job, kandinsky, memory,
+    job, memory,
     pass::{Pass, not_a_model, not_in_a_chain, passes},
     plan::{ModelFacts, plan},
     residents::Residents,
@@ -110,9 +110,7 @@ fn check_pass(of_run: &Pass) -> Result<(), EngineError> {
             "refines pictures and makes no new ones: name it with --refiner, or use transform",
         );
     }
-    if folder.image_embeds.is_some() {
-        kandinsky::check(of_run)?;
-    }
+    conventions::check(of_run)?;
     // The pipelines of the reference that have it.
     let rescales = match (folder.takes_sizes, pass.controlnets.is_empty()) {
         (true, true) => true,

@@ -11,6 +11,7 @@ mod conditions;
 mod content_aware;
 mod context_area;
 mod control;
+mod conventions;
 mod device;
 pub mod event;
 mod fill;

@@ -7,8 +7,8 @@ use super::{
     autoencoder::{self, Autoencoder, LatentSpace},
     calibration::chart,
     control::{ControlNetworks, Controlled},
+    conventions::{check_scheduler, without_unused_variance},
     inversions::Inversions,
-    kandinsky,
     loras::Loras,
     memo::Memo,
     memory::Arrangement,
@@ -342,22 +342,26 @@ pub fn scheduler(
     request: &Request,
 ) -> Result<Box<dyn Scheduler>, EngineError> {
     let mut config = scheduler_config(folder)?;
-    let is_kandinsky = folder.image_embeds.is_some();
-    if is_kandinsky && !request.exact {
-        kandinsky::without_learned_variance(&mut config, request.scheduler.as_deref());
+    let (conventions, name) = (folder.conventions, request.scheduler.as_deref());
+    if !request.exact {
+        without_unused_variance(&mut config, name);
     }
     let pipeline = match request.task {
-        _ if folder.takes_sizes || is_kandinsky || !request.controlnets.is_empty() => {
+        _ if !conventions.corrects_schedulers || !request.controlnets.is_empty() => {
             PipelineKind::Uncorrected
         }
         Task::Fill => PipelineKind::Inpaint,
         Task::Generate => PipelineKind::TextToImage,
         Task::Transform => PipelineKind::ImageToImage,
     };
-    let name = request.scheduler.as_deref();
     let scheduler = build(&config, name, &request.scheduler_options, pipeline)?;
-    // The reference's pipelines of Kandinsky forget to scale what goes into the network.
-    Ok(if request.exact && is_kandinsky { Box::new(Unscaled(scheduler)) } else { scheduler })
+    if request.exact {
+        check_scheduler(&*scheduler, &config, folder, request)?;
+    }
+    Ok(match conventions.scales_input || !request.exact {
+        true => scheduler,
+        false => Box::new(Unscaled(scheduler)),
+    })
 }
 
 /// FNV-1a over shape and values.

@@ -24,13 +24,6 @@ pub struct Pass {
     pub handover: Option<Handover>,
 }
 
-/// The strengths that the pipelines of Stable Diffusion XL have by default; not quite 1, so that
-/// the picture shines through.
-const XL_FILL_STRENGTH: f64 = 0.9999;
-const XL_TRANSFORM_STRENGTH: f64 = 0.3;
-/// Of Kandinsky's pipelines.
-const KANDINSKY_TRANSFORM_STRENGTH: f64 = 0.3;
-
 /// Every pass of a request, whose first model is known.
 ///
 /// # Errors
@@ -86,19 +79,14 @@ fn is_readable(embedding: &EmbeddingUse, folder: &ModelFolder) -> bool {
     opened.map_or(true, |inversion| TextShape::of(folder).fits(&inversion))
 }
 
+/// In exact mode the pipeline's own, which those with ControlNets have for inpainting only.
 fn default_strength(request: &Request, folder: &ModelFolder) -> f64 {
-    match request.task {
-        Task::Fill if request.exact && folder.takes_sizes => XL_FILL_STRENGTH,
-        Task::Transform
-            if request.exact && folder.takes_sizes && request.controlnets.is_empty() =>
-        {
-            XL_TRANSFORM_STRENGTH
-        }
-        Task::Transform if request.exact && folder.image_embeds.is_some() => {
-            KANDINSKY_TRANSFORM_STRENGTH
-        }
-        _ => request.strength(),
-    }
+    let own = match request.task {
+        Task::Fill => folder.conventions.fill_strength,
+        Task::Transform if request.controlnets.is_empty() => folder.conventions.transform_strength,
+        Task::Transform | Task::Generate => None,
+    };
+    own.filter(|_| request.exact).unwrap_or(request.strength())
 }
 
 /// Whether all steps run however low the strength, as in `LatentConsistencyModelImg2ImgPipeline`.

@@ -81,7 +81,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// What Kandinsky, or the reference's pipeline of it, has no use for.
-const REFUSED: [(&str, &str, Change); 9] = [
+const REFUSED: [(&str, &str, Change); 13] = [
     ("fill", "takes no LoRA", |r| {
         r.lora = vec![LoraUse { path: "x.safetensors".into(), scale: 1.0 }];
     }),
@@ -90,6 +90,10 @@ const REFUSED: [(&str, &str, Change); 9] = [
     ("fill", "has no strength", |r| r.strength = Some(0.5)),
     ("text", "no eta", |r| r.eta = 0.5),
     ("fill", "padding", |r| r.padding_mask_crop = Some(4)),
+    ("text", "learned variance", |r| r.scheduler = Some("DDIM".into())),
+    ("text", "learns no variance", |r| r.scheduler = Some("DPMSolverMultistep".into())),
+    ("text", "takes no generator", |r| r.scheduler = Some("UniPC".into())),
+    ("fill", "takes no generator", |r| r.scheduler = Some("Heun".into())),
     ("text", "2 to 1000", |r| r.prior.num_inference_steps = 1),
     ("text", "no prior", |r| r.prior.model = Some(r.model.clone())),
     ("text", "name a decoder", |r| r.model = models().join("models/prior").display().to_string()),

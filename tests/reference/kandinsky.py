@@ -511,6 +511,11 @@ CASES = {
     "text-unguided": case("generate", guidance_scale=1.0, prior_guidance_scale=1.0, num_images_per_prompt=2),
     "text-batch-negative": case("generate", negative_prompt="", num_images_per_prompt=2, seed=7),
     "text-fixed": case("generate", scheduler_option={"variance_type": "fixed_small_log", "thresholding": False}),
+    # The network's variance is left out where the scheduler has no use for it and says so.
+    "text-fixed-dpmpp": case(
+        "generate", scheduler="DPMSolverMultistep", num_inference_steps=6,
+        scheduler_option={"variance_type": "fixed_small", "sample_max_value": 2.0},
+    ),
     "transform": case("transform"),
     # Width and height change places on the way.
     "transform-swapped": case("transform", image="wide.png", width=36, height=20),

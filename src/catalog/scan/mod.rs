@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::walk::Layout;
 use self::{memory::Memory, walk::Candidate};
 use super::{
-    Kind, Model, SingleFile, autoencoders, detect::folder_name, inspect_controlnet, places,
+    Kind, Model, SingleFile, autoencoders, folder::folder_name, inspect_controlnet, places,
 };
 
 /// Everything found in some folders.

@@ -37,7 +37,7 @@ mod unscaled;
 use candle_core::{DType, Tensor};
 
 pub use config::{PipelineKind, SchedulerConfig};
-pub use registry::{ALL, SchedulerInfo, build, find};
+pub use registry::{ALL, SchedulerInfo, build, find, step_takes_generator};
 pub use unclip::UnClip;
 pub use unscaled::Unscaled;
 

@@ -260,6 +260,22 @@ pub fn find(name: &str) -> Option<&'static SchedulerInfo> {
     by_id(&name).or_else(by_class).or_else(by_alias)
 }
 
+/// Whether steps of a class are handed the generator in the reference; others fail when they are.
+pub fn step_takes_generator(class: &str) -> bool {
+    [
+        Ddim::CLASS,
+        Ddpm::CLASS,
+        DpmSolverMultistep::CLASS,
+        DpmSolverSinglestep::CLASS,
+        Euler::CLASS,
+        EulerAncestral::CLASS,
+        Kdpm2::ANCESTRAL,
+        Lcm::CLASS,
+        Tcd::CLASS,
+    ]
+    .contains(&class)
+}
+
 /// Lower case, without spaces, `_`, `-` and the word "scheduler".
 fn simplified(name: &str) -> String {
     let lower = name.to_lowercase();

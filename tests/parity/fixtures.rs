@@ -8,10 +8,6 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use overpaint::{
-    geometry::Extent,
-    pixels::{Mask, Picture},
-};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -73,41 +69,5 @@ impl Tensors {
 
     pub fn numbers(&self, name: &str) -> Result<Vec<f32>, String> {
         super::compare::numbers(self.get(name)?)
-    }
-
-    /// The bytes of a tensor of u8.
-    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, String> {
-        let flat = self.get(name)?.flatten_all().and_then(|tensor| tensor.to_vec1());
-        flat.map_err(|error| format!("{name}: {error}"))
-    }
-
-    /// Width and height of a tensor (height, width, ...).
-    pub fn extent(&self, name: &str) -> Result<Extent, String> {
-        match self.get(name)?.dims() {
-            [height, width, ..] => Ok(Extent::new(*width as u32, *height as u32)),
-            other => Err(format!("{name} has shape {other:?}")),
-        }
-    }
-
-    /// A tensor (height, width) of u8 as a mask.
-    pub fn mask(&self, name: &str) -> Result<Mask, String> {
-        Mask::from_raw(self.extent(name)?, self.bytes(name)?).ok_or_else(|| format!("{name}: size"))
-    }
-
-    /// A tensor (height, width, 3) or (height, width) of u8 as an opaque picture.
-    pub fn picture(&self, name: &str) -> Result<Picture, String> {
-        let bytes = self.bytes(name)?;
-        let grey = self.get(name)?.rank() == 2;
-        let opaque: Vec<u8> = if grey {
-            bytes.iter().flat_map(|&v| [v, v, v, 255]).collect()
-        } else {
-            bytes.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
-        };
-        Picture::from_raw(self.extent(name)?, opaque).ok_or_else(|| format!("{name}: size"))
-    }
-
-    /// Whether a tensor is grey (height, width) rather than coloured.
-    pub fn is_grey(&self, name: &str) -> bool {
-        self.tensors.get(name).is_some_and(|tensor| tensor.rank() == 2)
     }
 }

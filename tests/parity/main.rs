@@ -15,7 +15,6 @@ mod lora;
 mod networks;
 mod noise;
 mod pipelines;
-mod pixels;
 mod prompts;
 mod schedulers;
 mod sensitivity;
@@ -41,7 +40,6 @@ fn main() -> ExitCode {
         controlnet::trials(),
         kandinsky_runs::trials(),
         noise::trials(),
-        pixels::trials(),
         schedulers::trials(),
     ]
     .into_iter()

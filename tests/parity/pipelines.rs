@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Trial;
 use overpaint::{
     engine::{
-        EngineError, Monitor, Outcome, PassNumber, Record, Request, Stage, diffusion_backend,
+        EngineError, Monitor, Outcome, PassNumber, Record, Recorded, Request, Stage,
+        diffusion_backend,
     },
-    geometry::Bounds,
+    geometry::{Bounds, Extent},
     pixels::{Picture, codec::load_picture},
 };
 use serde::Deserialize;
@@ -26,6 +27,8 @@ pub struct Case {
     pub settings: Map<String, Value>,
     /// How many pictures it made; 0 where only the latents were kept.
     pub images: usize,
+    /// Their width and height, where only every second row and column of them was kept.
+    pub size: Option<[u32; 2]>,
     /// The folder that its models and results lie in.
     #[serde(skip)]
     pub set: PathBuf,
@@ -197,7 +200,7 @@ impl Monitor for Unwatched {
 pub fn deviation(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
     let expected = Tensors::open(case.set.join(format!("cases/{}.safetensors", case.name)));
     let latents = &outcome.recording.latents;
-    // Not every step is stored, but the last one always is.
+    // Not every step is stored, but the last one always is, and it is whole.
     let stored = expected.steps();
     let steps = stored.iter().max().map_or(0, |last| last + 1);
     if latents.len() != steps {
@@ -205,13 +208,31 @@ pub fn deviation(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
     }
     let mut worst = Deviation::default();
     for index in stored {
-        let (latents, name) = (&latents[index], format!("latents_{index:03}"));
-        if latents.shape != expected.get(&name)?.dims() {
-            return Err(format!("{name} has shape {:?}", latents.shape));
+        let name = format!("latents_{index:03}");
+        let whole = index + 1 == steps;
+        let (shape, values) = states(&latents[index], whole)?;
+        if shape != expected.get(&name)?.dims() {
+            return Err(format!("{name} has shape {:?}", latents[index].shape));
         }
-        worst = worst.worst(Deviation::of(&latents.values, &expected.numbers(&name)?)?);
+        worst = worst.worst(Deviation::of(&values, &expected.numbers(&name)?)?);
     }
     Ok(worst.worst(of_pictures(case, outcome)?))
+}
+
+/// Shape and numbers of latents, or of every second row and column.
+fn states(latents: &Recorded, whole: bool) -> Result<(Vec<usize>, Vec<f32>), String> {
+    let mut shape = latents.shape.clone();
+    let [.., height, width] = shape.as_mut_slice() else {
+        return Err(format!("latents of the shape {shape:?}"));
+    };
+    if whole {
+        return Ok((shape, latents.values.to_vec()));
+    }
+    let rows = latents.values.chunks_exact(*width).enumerate();
+    let kept = rows.filter(|(row, _)| row % *height % 2 == 0);
+    let values = kept.flat_map(|(_, row)| row.iter().copied().step_by(2)).collect();
+    (*height, *width) = (height.div_ceil(2), width.div_ceil(2));
+    Ok((shape, values))
 }
 
 fn of_pictures(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
@@ -224,13 +245,28 @@ fn of_pictures(case: &Case, outcome: &Outcome) -> Result<Deviation, String> {
     let mut worst = Deviation::default();
     for (index, image) in outcome.images.iter().enumerate() {
         let expected = load_picture(&picture_file(case, index)).map_err(|e| e.to_string())?;
-        if image.picture.extent() != expected.extent() {
-            let extents = (image.picture.extent(), expected.extent());
-            return Err(format!("the picture is {}, the reference's {}", extents.0, extents.1));
+        let size =
+            case.size.map_or(expected.extent(), |[width, height]| Extent::new(width, height));
+        if image.picture.extent() != size {
+            let made = image.picture.extent();
+            return Err(format!("the picture is {made}, the reference's {size}"));
         }
-        worst = worst.worst(Deviation::of_bytes(image.picture.bytes(), expected.bytes())?);
+        let made = if case.size.is_some() {
+            thinned(&image.picture)
+        } else {
+            image.picture.bytes().to_vec()
+        };
+        worst = worst.worst(Deviation::of_bytes(&made, expected.bytes())?);
     }
     Ok(worst)
+}
+
+/// The bytes of every second row and column.
+fn thinned(picture: &Picture) -> Vec<u8> {
+    const PIXEL: usize = 4;
+    let rows = picture.bytes().chunks_exact(PIXEL * picture.extent().width as usize);
+    let pixels = rows.step_by(2).flat_map(|row| row.chunks_exact(PIXEL).step_by(2));
+    pixels.flatten().copied().collect()
 }
 
 /// Where the reference's picture lies; several are numbered.

@@ -31,6 +31,7 @@ import cases
 import described
 import families
 import runner
+import store
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
 FAMILIES = FOLDER.parent / "families"
@@ -129,7 +130,7 @@ def rule(name: str, parameter: torch.Tensor, scale: float) -> dict:
         row["deviation"] *= scale
     if name == "controlnet_cond_embedding.conv_out.weight":
         row["deviation"] *= 2
-    return row | {"deviation": float(np.float32(f"{row['deviation']:.4g}"))}
+    return row | {"deviation": float(f"{row['deviation']:.4g}")}
 
 
 @torch.no_grad()
@@ -378,17 +379,12 @@ WITH_PICTURE = ["text", "img2img-sized", "fill9"]
 
 def write_case(folder: Path, name: str, settings: dict) -> dict:
     result = run(folder / "models" / settings["model"], NETWORKS, settings, FOLDER / "inputs")
-    tensors = {f"latents_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.latents)}
-    save_file(tensors, folder / "cases" / f"control-{name}.safetensors")
-    if name in WITH_PICTURE:
-        Image.fromarray(result.pictures[0]).save(folder / "cases" / f"control-{name}.png", optimize=True)
     clamped = (result.decoded.abs() > 1).float().mean().item()
     print(
         f"{name:24} {len(result.latents):2} steps  latents std {result.latents[-1].std():6.3f}  "
         f"clamped {clamped:5.1%}  picture std {result.pictures[0].std():5.1f}"
     )
-    images = len(result.pictures) if name in WITH_PICTURE else 0
-    return {"name": f"control-{name}", "settings": settings, "images": images, "timesteps": result.timesteps}
+    return store.save_run(folder / "cases", f"control-{name}", result, settings, pictures=name in WITH_PICTURE)
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def rule(name: str, parameter: torch.Tensor) -> dict:
         deviation = (1.8 if name.endswith(sharp) else 1.0) / parameter[0].numel() ** 0.5
     if "conv_y.bias" in name:
         mean = 1.0
-    deviation = float(np.float32(f"{deviation:.4g}"))
+    deviation = float(f"{deviation:.4g}")
     return {"name": name, "shape": list(parameter.shape), "mean": mean, "deviation": deviation}
 
 

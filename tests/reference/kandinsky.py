@@ -36,6 +36,7 @@ import clip_vocabulary
 import described
 import pictures
 import runner
+import store
 from make_fixtures import provenance
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "kandinsky"
@@ -606,18 +607,12 @@ def write_case(models: Path, name: str, settings: dict) -> dict:
     """Runs one case and stores it."""
     inputs = FOLDER.parent / "parity" / "inputs"
     result = run(models / "prior", models / settings["model"], settings, inputs)
-    steps = runner.looked_at(len(result.latents))
-    tensors = {f"latents_{index:03}": result.latents[index] for index in steps}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, FOLDER / "cases" / f"{name}.safetensors")
-    for index, picture in enumerate(result.pictures):
-        suffix = f"-{index}" if len(result.pictures) > 1 else ""
-        Image.fromarray(picture).save(FOLDER / "cases" / f"{name}{suffix}.png", optimize=True)
     last, clamped = result.latents[-1], (result.decoded.abs() > 1).float().mean().item()
     print(
         f"{name:24} steps {len(result.latents):2}  latents std {last.std():6.3f}  clamped {clamped:5.1%}  "
         f"embeds std {result.image_embeds.std():6.3f}  spread {np.std(result.pictures[0]):5.1f}"
     )
-    return {"name": name, "settings": settings, "images": len(result.pictures), "timesteps": result.timesteps}
+    return store.save_run(FOLDER / "cases", name, result, settings)
 
 
 def main() -> None:

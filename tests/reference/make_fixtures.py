@@ -13,13 +13,12 @@ import numpy
 import PIL
 import torch
 import transformers
-from PIL import Image
-from safetensors.torch import save_file
 
 import cases
 import models
 import pictures
 import runner
+import store
 import units
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "parity"
@@ -42,16 +41,10 @@ def provenance(script: str) -> dict:
 def write_case(name: str, settings: dict, inputs: Path | None = None) -> dict:
     """Runs one case and stores it; returns its row of cases.json."""
     result = runner.run(FIXTURES / "models" / settings["model"], settings, inputs or FIXTURES / "inputs")
-    steps = runner.looked_at(len(result.latents))
-    tensors = {f"latents_{index:03}": result.latents[index].contiguous() for index in steps}
-    save_file(tensors, FIXTURES / "cases" / f"{name}.safetensors")
-    for index, picture in enumerate(result.pictures):
-        suffix = f"-{index}" if len(result.pictures) > 1 else ""
-        Image.fromarray(picture).save(FIXTURES / "cases" / f"{name}{suffix}.png", optimize=True)
     last = result.latents[-1]
     clamped = (result.decoded.abs() > 1).float().mean().item()
     print(f"{name:32} steps {len(result.latents):2}  latents std {last.std():7.3f}  clamped {clamped:5.1%}")
-    return {"name": name, "settings": settings, "images": len(result.pictures), "timesteps": result.timesteps}
+    return store.save_run(FIXTURES / "cases", name, result, settings)
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ def blurs(writer: Writer, images: dict) -> None:
         for radius in radii:
             blurred = images[name].filter(ImageFilter.GaussianBlur(radius))
             writer.case("blur", blurred, input=name, radius=radius)
+    writer.case("blur", images["disc"].filter(ImageFilter.GaussianBlur(0)), input="disc", radius=0.0)
 
 
 def fits(writer: Writer, images: dict) -> None:

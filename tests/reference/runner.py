@@ -261,11 +261,6 @@ class Recorder:
             return pipe(callback_on_step_end=on_step, **arguments).images
 
 
-def looked_at(count: int) -> list[int]:
-    """Of the states after so many steps those that fixtures store: the first, one between, and the last, in which all show."""
-    return sorted({0, count // 2, count - 1})
-
-
 def run(model: Path, settings: dict, inputs: Path) -> Result:
     """Runs the settings (paths of pictures, masks and LoRAs relative to `inputs`; a refiner lies beside the model)."""
     pipe = make_pipeline(model, settings, inputs)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -25,6 +24,7 @@ import make_fixtures
 import models
 import runner
 import single_files
+import store
 
 FIXTURES = make_fixtures.FIXTURES.parent / "single-files"
 INPUTS = make_fixtures.FIXTURES / "inputs"
@@ -220,13 +220,10 @@ def sources_of(family: str, parts: dict) -> dict:
 
 def write_case(name: str, settings: dict, folder: Path) -> dict:
     result = runner.run(folder, settings, INPUTS)
-    tensors = {f"latents_{index:03}": tensor.contiguous() for index, tensor in enumerate(result.latents)}
-    save_file(tensors, FIXTURES / "cases" / f"{name}.safetensors")
-    Image.fromarray(result.pictures[0]).save(FIXTURES / "cases" / f"{name}.png", optimize=True)
     clamped = (result.decoded.abs() > 1).float().mean().item()
     spread = result.pictures[0].astype(float).std()
     print(f"{name:16} latents std {result.latents[-1].std():.3f}  clamped {clamped:.1%}  spread {spread:.1f}")
-    return {"name": name, "settings": settings, "images": 1}
+    return store.save_run(FIXTURES / "cases", name, result, settings)
 
 
 def write_controlnet_names() -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.image_processor import VaeImageProcessor
-from PIL import Image, ImageFilter
 from safetensors.torch import save_file
 
 import clip_vocabulary
 import pictures
 import runner
+import store
 
 PROMPTS = [
     "",
@@ -269,7 +268,7 @@ def write_loops(file: Path, configs: list[tuple[str, dict, int]]) -> list:
                 scaled = scheduler.scale_model_input(sample, timestep)
                 sample = scheduler.step(fake_model(scaled, index), timestep, sample, **extra).prev_sample
                 states.append(sample)
-            tensors[label] = torch.stack([states[1 + index] for index in runner.looked_at(len(timesteps))]).float()
+            tensors[label] = torch.stack([states[1 + index] for index in store.looked_at(len(timesteps))]).float()
             row = {
                 "scheduler": name,
                 # The rest is `scheduler_base`.
@@ -291,103 +290,6 @@ def write_loops(file: Path, configs: list[tuple[str, dict, int]]) -> list:
     return rows
 
 
-def as_tensor(image: Image.Image) -> torch.Tensor:
-    """Height x width (x channels) bytes."""
-    return torch.from_numpy(np.array(image))
-
-
-def write_pixels(folder: Path) -> dict:
-    """PIL's Lanczos and blur; the processor's modes, crop boxes and overlay."""
-    tensors = {
-        "rgb": as_tensor(pictures.picture(41, 30, 8)),
-        "l": as_tensor(pictures.mask(37, 53, "noise", 9)),
-        "soft": as_tensor(pictures.mask(64, 48, "disc")),
-    }
-    source = {name: Image.fromarray(tensor.numpy()) for name, tensor in tensors.items()}
-    resizes = []
-    for name, width, height in (
-        ("rgb", 64, 64),
-        ("rgb", 17, 23),
-        ("rgb", 41, 12),
-        ("rgb", 100, 30),
-        ("rgb", 8, 64),
-        ("rgb", 1, 1),
-        ("l", 64, 64),
-        ("l", 13, 7),
-        ("l", 37, 20),
-        ("l", 90, 53),
-        ("l", 5, 100),
-        ("soft", 64, 48),
-        ("soft", 31, 33),
-    ):
-        tensors[f"resize_{len(resizes)}"] = as_tensor(source[name].resize((width, height), Image.Resampling.LANCZOS))
-        resizes.append({"source": name, "width": width, "height": height})
-    blurs = []
-    for name in ("soft", "l", "rgb"):
-        for radius in (0, 0.5, 1, 2, 3.7, 8, 33):
-            if name == "rgb" and radius not in (1, 3.7):
-                continue
-            tensors[f"blur_{len(blurs)}"] = as_tensor(source[name].filter(ImageFilter.GaussianBlur(radius)))
-            blurs.append({"source": name, "radius": radius})
-
-    processor = VaeImageProcessor(vae_scale_factor=8)
-    masks = VaeImageProcessor(
-        vae_scale_factor=8, do_normalize=False, do_binarize=True, do_convert_grayscale=True
-    )
-    fits = []
-    for name in ("rgb", "soft"):
-        for mode in ("fill", "crop"):
-            for width, height in ((64, 64), (96, 24), (24, 80), (40, 30)):
-                resized = processor.resize(source[name], height, width, resize_mode=mode).convert("RGB")
-                tensors[f"fit_{len(fits)}"] = as_tensor(resized)
-                fits.append({"source": name, "mode": mode, "width": width, "height": height})
-    binarised = []
-    for name, width, height in (("soft", 64, 48), ("l", 24, 40), ("soft", 100, 90)):
-        result = masks.preprocess(source[name], height=height, width=width)[0, 0]
-        tensors[f"binary_{len(binarised)}"] = result.to(torch.uint8)
-        binarised.append({"source": name, "width": width, "height": height})
-
-    rng = np.random.default_rng(12)
-    boxes = []
-    for _ in range(60):
-        width, height = (int(v) for v in rng.integers(20, 160, 2))
-        left, top = int(rng.integers(0, width - 2)), int(rng.integers(0, height - 2))
-        right, bottom = int(rng.integers(left + 1, width + 1)), int(rng.integers(top + 1, height + 1))
-        to_width, to_height = (int(8 * v) for v in rng.integers(1, 16, 2))
-        pad = int(rng.choice([0, 1, 7, 32, 200]))
-        mask = np.zeros((height, width), np.uint8)
-        mask[top:bottom, left:right] = 1
-        box = processor.get_crop_region(Image.fromarray(mask), to_width, to_height, pad=pad)
-        boxes.append(
-            {
-                "mask_size": [width, height],
-                "hole": [left, top, right, bottom],
-                "size": [to_width, to_height],
-                "pad": pad,
-                "box": [int(v) for v in box],
-            }
-        )
-    picture, patch = pictures.picture(64, 48, 20), pictures.picture(40, 32, 21)
-    whole = pictures.picture(64, 48, 22)
-    tensors["overlay_picture"], tensors["overlay_patch"] = as_tensor(picture), as_tensor(patch)
-    tensors["overlay_whole"] = as_tensor(whole)
-    soft = source["soft"]
-    tensors["overlay_plain"] = as_tensor(processor.apply_overlay(soft, picture, whole))
-    crop_boxes = [(5, 3, 55, 43), (20, 10, 52, 34), (30, 10, 64, 38)]
-    for index, box in enumerate(crop_boxes):
-        tensors[f"overlay_crop_{index}"] = as_tensor(processor.apply_overlay(soft, picture, patch, box))
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "pixels.safetensors")
-    return {
-        "resize": resizes,
-        "blur": blurs,
-        "fit": fits,
-        "binary": binarised,
-        "crop_region": boxes,
-        "overlay_crops": crop_boxes,
-    }
-
-
-@torch.no_grad()
 def write_networks(folder: Path, models: Path) -> dict:
     """Moments, decoded pictures and UNet outputs of every model, on stored inputs."""
     tensors, rows = {}, []
@@ -422,7 +324,6 @@ def write_all(folder: Path, models: Path, provenance: dict) -> None:
         "text": write_text(folder, models),
         "scheduler_base": SD,
         "schedulers": write_schedulers(folder),
-        "pixels": write_pixels(folder),
         "networks": write_networks(folder, models),
     }
     (folder / "units.json").write_text(json.dumps(index, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -1,18 +1,16 @@
 //! DEIS: Zhang and Chen 2022, "Fast sampling of diffusion models with exponential integrator", in
 //! its log-rho form: past noises are extrapolated by a polynomial in the logarithm of sigma.
 
-use std::collections::VecDeque;
-
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
-    dpm_coefficients::noise_of,
     dpm_solver_multistep::{FEW_STEPS, refuse_flow},
     lambda_track::LambdaTrack,
-    prediction::{Limit, Prediction, combined},
+    past::{Integrand, Past},
+    prediction::combined,
     sigmas::{Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
 };
@@ -21,14 +19,10 @@ use crate::diffusion::Result;
 pub(super) struct DeisMultistep {
     /// Of training, rising.
     table: Vec<f32>,
-    prediction: Prediction,
-    limit: Limit,
-    solver_order: usize,
     lower_order_final: bool,
     spread: Spread,
     track: LambdaTrack,
-    /// The last predicted noises, newest first.
-    history: VecDeque<Tensor>,
+    past: Past,
 }
 
 impl DeisMultistep {
@@ -37,10 +31,6 @@ impl DeisMultistep {
     pub fn new(reader: &mut Reader<'_>) -> Result<Self> {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Unknown)?;
         refuse_flow(reader)?;
-        let solver_order = reader.usize("solver_order", 2)?;
-        if !(1..=3).contains(&solver_order) {
-            return Err(reader.error("solver_order", "1, 2 or 3"));
-        }
         // DPM-Solver's and UniPC's words are read as DEIS's own, as the reference reads them.
         let algorithms = [("deis", ()), ("dpmsolver", ()), ("dpmsolver++", ())];
         reader.choice("algorithm_type", &algorithms, ())?;
@@ -48,13 +38,10 @@ impl DeisMultistep {
         reader.choice("solver_type", &solvers, ())?;
         Ok(Self {
             table: train.sigmas(),
-            prediction: Prediction::read(reader)?,
-            limit: Limit::read_threshold(reader, Limit::None)?,
-            solver_order,
             lower_order_final: reader.bool("lower_order_final", true)?,
             spread: Spread::read(reader)?,
             track: LambdaTrack::read(reader)?,
-            history: VecDeque::new(),
+            past: Past::read(reader, Integrand::NoiseAroundPicture)?,
         })
     }
 
@@ -63,7 +50,7 @@ impl DeisMultistep {
         let steps = self.track.timesteps().len();
         let few = self.lower_order_final && steps < FEW_STEPS;
         let left = if few { steps - index } else { usize::MAX };
-        self.solver_order.min(self.history.len()).min(left)
+        self.past.order().min(self.past.len()).min(left)
     }
 
     /// From the step at `index` to the next, with `order` noises.
@@ -72,7 +59,7 @@ impl DeisMultistep {
         if order == 1 {
             let growth = (next.lambda - here.lambda).exp() - 1.0;
             let factors = (next.alpha / here.alpha, -(next.sigma * growth));
-            return combined(&[(factors.0, sample), (factors.1, &self.history[0])]);
+            return combined(&[(factors.0, sample), (factors.1, &self.past[0])]);
         }
         let rho = |back: usize| {
             let level = self.track.level(index - back.min(index));
@@ -83,7 +70,7 @@ impl DeisMultistep {
         let weights = (0..order).map(|which| {
             next.alpha * (antiderivative(end, &rhos, which) - antiderivative(rhos[0], &rhos, which))
         });
-        let noises = weights.zip(&self.history);
+        let noises = weights.zip(self.past.iter());
         let start = (next.alpha / here.alpha, sample);
         combined(&[start].into_iter().chain(noises).collect::<Vec<_>>())
     }
@@ -127,7 +114,7 @@ impl Scheduler for DeisMultistep {
             None => (interpolated(&timesteps, &self.table), min),
         };
         self.track.lay_out(timesteps, with_final(&sigmas, last));
-        self.history.clear();
+        self.past.forget();
         Ok(())
     }
 
@@ -147,11 +134,7 @@ impl Scheduler for DeisMultistep {
         _: StepContext<'_>,
     ) -> Result<StepOutput> {
         let index = self.track.index.current();
-        let here = self.track.level(index);
-        let picture = self.prediction.picture(model_output, sample, here.alpha, here.sigma)?;
-        let picture = self.limit.apply(picture)?;
-        self.history.push_front(noise_of(&picture, sample, here)?);
-        self.history.truncate(self.solver_order);
+        let picture = self.past.take_in(model_output, sample, self.track.level(index))?;
         let prev_sample = self.moved(sample, index, self.order_at(index))?;
         self.track.index.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })

@@ -2,11 +2,7 @@
 
 use candle_core::{Result as TensorResult, Tensor};
 
-use super::{
-    config::Reader,
-    lambda_track::Level,
-    prediction::{Limit, Prediction, combined},
-};
+use super::{config::Reader, lambda_track::Level, past::Integrand, prediction::combined};
 use crate::diffusion::Result;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,25 +28,8 @@ impl Algorithm {
         reader.choice("algorithm_type", &choices, Self::Picture)
     }
 
-    /// What [`Self`] integrates, and the picture, by the network's `output` for `sample`.
-    pub fn converted(
-        self,
-        prediction: Prediction,
-        limit: Limit,
-        output: &Tensor,
-        sample: &Tensor,
-        here: Level,
-    ) -> TensorResult<Converted> {
-        let picture = prediction.picture(output, sample, here.alpha, here.sigma)?;
-        let picture = limit.apply(picture)?;
-        let integrand = if self.predicts_pictures() {
-            picture.clone()
-        } else if limit == Limit::None {
-            prediction.noise(output, sample, here.alpha, here.sigma)?
-        } else {
-            noise_of(&picture, sample, here)?
-        };
-        Ok(Converted { integrand, picture })
+    pub fn integrand(self) -> Integrand {
+        if self.predicts_pictures() { Integrand::Picture } else { Integrand::Noise }
     }
 
     pub fn predicts_pictures(self) -> bool {
@@ -60,18 +39,6 @@ impl Algorithm {
     pub fn is_stochastic(self) -> bool {
         matches!(self, Self::SdeNoise | Self::SdePicture)
     }
-}
-
-/// A network's output, read.
-pub(super) struct Converted {
-    /// The picture, or the noise for the algorithms that integrate noise.
-    pub integrand: Tensor,
-    pub picture: Tensor,
-}
-
-/// The noise in `sample` around a (limited) picture.
-pub(super) fn noise_of(picture: &Tensor, sample: &Tensor, here: Level) -> TensorResult<Tensor> {
-    combined(&[(1.0 / here.sigma, sample), (-here.alpha / here.sigma, picture)])
 }
 
 /// How a second-order step takes its derivative.

@@ -1,17 +1,15 @@
 //! DPM-Solver and DPM-Solver++, multi-step: Lu et al. 2022, "DPM-Solver" and "DPM-Solver++: fast
 //! solver for guided sampling of diffusion probabilistic models"; and their stochastic forms.
 
-use std::collections::VecDeque;
-
 use candle_core::Tensor;
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{BetaSchedule, DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
-    dpm_coefficients::{Algorithm, Coefficients, Converted, SolverType},
+    dpm_coefficients::{Algorithm, Coefficients, SolverType},
     lambda_track::{LambdaTrack, Range},
-    prediction::{Limit, Prediction},
+    past::Past,
     sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
 };
@@ -23,18 +21,14 @@ pub(super) const FEW_STEPS: usize = 15;
 pub(super) struct DpmSolverMultistep {
     range: Range,
     schedule: BetaSchedule,
-    prediction: Prediction,
-    limit: Limit,
     algorithm: Algorithm,
     solver: SolverType,
-    solver_order: usize,
     lower_order_final: bool,
     euler_at_final: bool,
     spread: Spread,
     final_sigma: FinalSigma,
     track: LambdaTrack,
-    /// The last predictions (pictures, or noises for the original DPM-Solver), newest first.
-    history: VecDeque<Tensor>,
+    past: Past,
     /// Steps so far, `solver_order` at most.
     lower_order_nums: usize,
 }
@@ -46,29 +40,23 @@ impl DpmSolverMultistep {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Clamped)?;
         refuse_flow(reader)?;
         reader.fixed_variance()?;
-        let solver_order = reader.usize("solver_order", 2)?;
-        if !(1..=3).contains(&solver_order) {
-            return Err(reader.error("solver_order", "1, 2 or 3"));
-        }
         let algorithm = Algorithm::read(reader)?;
+        let past = Past::read(reader, algorithm.integrand())?;
         let final_sigma = FinalSigma::read_for(reader, algorithm.predicts_pictures())?;
-        if algorithm == Algorithm::SdeNoise && solver_order == 3 {
+        if algorithm == Algorithm::SdeNoise && past.order() == 3 {
             return Err(reader.error("solver_order", "1 or 2 with \"sde-dpmsolver\""));
         }
         Ok(Self {
             range: Range::read(reader, &train)?,
             schedule: train.schedule,
-            prediction: Prediction::read(reader)?,
-            limit: Limit::read_threshold(reader, Limit::None)?,
             algorithm,
             solver: SolverType::read(reader)?,
-            solver_order,
             lower_order_final: reader.bool("lower_order_final", true)?,
             euler_at_final: reader.bool("euler_at_final", false)?,
             spread: Spread::read_with_lu(reader)?,
             final_sigma,
             track: LambdaTrack::read(reader)?,
-            history: VecDeque::new(),
+            past,
             lower_order_nums: 0,
         })
     }
@@ -79,7 +67,7 @@ impl DpmSolverMultistep {
         let few = self.lower_order_final && steps < FEW_STEPS;
         let last = index + 1 == steps
             && (self.euler_at_final || few || self.final_sigma == FinalSigma::Zero);
-        let order = self.solver_order.min(self.lower_order_nums + 1);
+        let order = self.past.order().min(self.lower_order_nums + 1);
         match () {
             () if last => 1,
             () if few && index + 2 == steps => order.min(2),
@@ -119,7 +107,7 @@ impl Scheduler for DpmSolverMultistep {
         };
         let last = self.final_sigma.value(f64::from(min));
         self.track.lay_out(timesteps, with_final(&sigmas, last));
-        self.history.clear();
+        self.past.forget();
         self.lower_order_nums = 0;
         Ok(())
     }
@@ -142,20 +130,17 @@ impl Scheduler for DpmSolverMultistep {
         let index = self.track.index.current();
         let here = self.track.level(index);
         let order = self.order_at(index);
-        let Converted { integrand, picture } =
-            self.algorithm.converted(self.prediction, self.limit, model_output, sample, here)?;
-        self.history.push_front(integrand);
-        self.history.truncate(self.solver_order);
+        let picture = self.past.take_in(model_output, sample, here)?;
         let levels: Vec<_> =
             (0..order).map(|back| self.track.level(index - back.min(index))).collect();
         let next = self.track.level(index + 1);
         let coefficients = Coefficients::new(self.algorithm, self.solver, next, &levels);
-        let mut prev_sample = coefficients.apply(sample, self.history.make_contiguous())?;
+        let mut prev_sample = coefficients.apply(sample, &self.past)?;
         if self.algorithm.is_stochastic() {
             let noise = context.fresh_noise(sample)?;
             prev_sample = (prev_sample + (noise * f64::from(coefficients.noise))?)?;
         }
-        self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);
+        self.lower_order_nums = (self.lower_order_nums + 1).min(self.past.order());
         self.track.index.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
     }

@@ -8,7 +8,7 @@ use super::{
     Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{SECOND_ORDER_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
-    midpoint::scaled,
+    midpoint::{doubled, scaled, with_middles},
     prediction::{Prediction, combined},
     sigma_track::SigmaTrack,
     sigmas::{Spread, interpolated, timesteps_of, with_final},
@@ -140,11 +140,8 @@ impl Scheduler for DpmSolverSde {
         }
         let middles: Vec<f64> = sigmas.windows(2).map(middle).collect();
         let middles = timesteps_of(&middles, &self.table);
-        let later = middles.iter().zip(&timesteps[1..]).flat_map(|(middle, end)| [*middle, *end]);
-        let timesteps: Vec<f64> = [timesteps[0]].into_iter().chain(later).collect();
-        let sigmas = with_final(&sigmas, 0.0);
-        let inner = sigmas[1..steps].iter().flat_map(|sigma| [*sigma; 2]);
-        let sigmas: Vec<f32> = [sigmas[0]].into_iter().chain(inner).chain([0.0]).collect();
+        let timesteps = with_middles(&timesteps, &middles);
+        let sigmas = doubled(with_final(&sigmas, 0.0).into_iter());
         let positive = sigmas.iter().copied().filter(|sigma| *sigma > 0.0);
         self.range = (positive.clone().fold(f32::MAX, f32::min), positive.fold(0.0, f32::max));
         self.track.lay_out(&timesteps, sigmas);

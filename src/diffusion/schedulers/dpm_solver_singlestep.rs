@@ -2,18 +2,17 @@
 //! of DPM-Solver++. Steps come in blocks of rising order: each block begins at the latents of its
 //! first step, and the later ones of the block start from there again, knowing more.
 
-use std::collections::VecDeque;
-
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::{
     Scheduler, StepContext, StepOutput, Track,
     beta_schedule::{DDPM_BETAS, TrainSchedule, ZeroSnr},
     config::Reader,
-    dpm_coefficients::{Algorithm, Converted, SolverType, Terms},
+    dpm_coefficients::{Algorithm, SolverType, Terms},
     dpm_solver_multistep::refuse_flow,
     lambda_track::{LambdaTrack, Range},
-    prediction::{Limit, Prediction, combined},
+    past::Past,
+    prediction::combined,
     sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
 };
@@ -21,19 +20,15 @@ use crate::diffusion::Result;
 
 pub(super) struct DpmSolverSinglestep {
     range: Range,
-    prediction: Prediction,
-    limit: Limit,
     algorithm: Algorithm,
     solver: SolverType,
-    solver_order: usize,
     lower_order_final: bool,
     spread: Spread,
     final_sigma: FinalSigma,
     track: LambdaTrack,
     /// The order of each step.
     orders: Vec<usize>,
-    /// The last predictions (pictures, or noises for the original DPM-Solver), newest first.
-    history: VecDeque<Tensor>,
+    past: Past,
     /// The latents that the current block began with.
     start: Option<Tensor>,
 }
@@ -45,10 +40,6 @@ impl DpmSolverSinglestep {
         let train = TrainSchedule::read(reader, &DDPM_BETAS, ZeroSnr::Unknown)?;
         refuse_flow(reader)?;
         reader.fixed_variance()?;
-        let solver_order = reader.usize("solver_order", 2)?;
-        if !(1..=3).contains(&solver_order) {
-            return Err(reader.error("solver_order", "1, 2 or 3"));
-        }
         let algorithm = Algorithm::read(reader)?;
         if algorithm == Algorithm::SdeNoise {
             let expected = "\"dpmsolver++\", \"sde-dpmsolver++\" or \"dpmsolver\"";
@@ -57,17 +48,14 @@ impl DpmSolverSinglestep {
         let final_sigma = FinalSigma::read_for(reader, algorithm.predicts_pictures())?;
         Ok(Self {
             range: Range::read(reader, &train)?,
-            prediction: Prediction::read(reader)?,
-            limit: Limit::read_threshold(reader, Limit::None)?,
             algorithm,
             solver: SolverType::read(reader)?,
-            solver_order,
             lower_order_final: reader.bool("lower_order_final", false)?,
             spread: Spread::read(reader)?,
             final_sigma,
             track: LambdaTrack::evenly_spaced(),
             orders: Vec::new(),
-            history: VecDeque::new(),
+            past: Past::read(reader, algorithm.integrand())?,
             start: None,
         })
     }
@@ -75,7 +63,7 @@ impl DpmSolverSinglestep {
     /// Blocks of orders 1, 2, 3 (or 1, 2), the last one cut off where the steps end. A step to
     /// sigma 0 has order 1 whatever `lower_order_final` says.
     fn orders(&self, steps: usize) -> Vec<usize> {
-        let block = self.solver_order;
+        let block = self.past.order();
         let mut orders: Vec<usize> = (0..steps).map(|step| step % block + 1).collect();
         let fills = steps.is_multiple_of(block);
         let lower = self.final_sigma == FinalSigma::Zero || (self.lower_order_final && fills);
@@ -88,7 +76,7 @@ impl DpmSolverSinglestep {
     /// The order of the step at `index`; a run that begins in the middle knows too little at first.
     fn order_at(&self, index: usize) -> usize {
         let planned = self.orders.get(index).copied().unwrap_or(1);
-        planned.min(self.history.len())
+        planned.min(self.past.len())
     }
 
     /// The latents after the step at `index`, and how much noise comes on top.
@@ -98,12 +86,12 @@ impl DpmSolverSinglestep {
         let terms = Terms::new(self.algorithm, base, next);
         let h = next.lambda - base.lambda;
         let ratio = |back: usize| (level(back).lambda - base.lambda) / h;
-        let oldest = &self.history[order - 1];
+        let oldest = &self.past[order - 1];
         let plain = combined(&[(terms.sample, start), (terms.first, oldest)])?;
         // From the block's first prediction to the one `back` steps ago.
         let slope = |back: usize| {
             let factor = 1.0 / ratio(back);
-            combined(&[(factor, &self.history[back]), (-factor, oldest)])
+            combined(&[(factor, &self.past[back]), (-factor, oldest)])
         };
         let out = match (order, self.solver) {
             (1, _) => plain,
@@ -145,7 +133,7 @@ impl Scheduler for DpmSolverSinglestep {
         };
         self.track.lay_out(timesteps, with_final(&sigmas, self.final_sigma.value(min)));
         self.orders = self.orders(steps);
-        self.history.clear();
+        self.past.forget();
         self.start = None;
         Ok(())
     }
@@ -166,11 +154,7 @@ impl Scheduler for DpmSolverSinglestep {
         context: StepContext<'_>,
     ) -> Result<StepOutput> {
         let index = self.track.index.current();
-        let here = self.track.level(index);
-        let Converted { integrand, picture } =
-            self.algorithm.converted(self.prediction, self.limit, model_output, sample, here)?;
-        self.history.push_front(integrand);
-        self.history.truncate(self.solver_order);
+        let picture = self.past.take_in(model_output, sample, self.track.level(index))?;
         let order = self.order_at(index);
         if order == 1 {
             self.start = Some(sample.clone());

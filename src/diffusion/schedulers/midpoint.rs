@@ -1,4 +1,5 @@
-//! Schedules with a midpoint in each step, for the two DPM-Solver-2 samplers.
+//! Schedules with a midpoint in each step: for the two DPM-Solver-2 samplers, and in part for the
+//! stochastic one, which computes its midpoints in other precisions.
 
 use candle_core::Tensor;
 
@@ -53,9 +54,7 @@ impl Midpoints {
         let steps: Vec<MidStep> = sigmas.windows(2).map(step).collect();
         let middles: Vec<f64> = steps.iter().map(|step| f64::from(step.middle)).collect();
         let middles = timesteps_of(&middles, table);
-        let ends = middles.iter().zip(&timesteps[1..]).flat_map(|(middle, end)| [*middle, *end]);
-        let timesteps = [timesteps[0]].into_iter().chain(ends).collect();
-        Self { steps, timesteps }
+        Self { steps, timesteps: with_middles(&timesteps, &middles) }
     }
 
     /// The step at `index`; beyond the end, the last.
@@ -63,12 +62,24 @@ impl Midpoints {
         self.steps.get(index).or(self.steps.last()).copied().unwrap_or_default()
     }
 
-    /// The sigma of every evaluation, as the schedule's bookkeeping wants them: the first, then
-    /// each following one twice.
+    /// The sigma of every evaluation, as the schedule's bookkeeping wants them.
     pub fn doubled_sigmas(&self) -> Vec<f32> {
         let first = self.steps.first().map(|step| step.sigma);
-        first.into_iter().chain(self.steps.iter().flat_map(|step| [step.next; 2])).collect()
+        doubled(first.into_iter().chain(self.steps.iter().map(|step| step.next)))
     }
+}
+
+/// The timesteps of all evaluations: the first, then midpoint and end of each step but the last.
+pub(super) fn with_middles(timesteps: &[f64], middles: &[f64]) -> Vec<f64> {
+    let (first, ends) = timesteps.split_at(timesteps.len().min(1));
+    let later = middles.iter().zip(ends).flat_map(|(middle, end)| [*middle, *end]);
+    first.iter().copied().chain(later).collect()
+}
+
+/// The first sigma, then each following one twice: of the midpoint before it, and its own.
+pub(super) fn doubled(mut sigmas: impl Iterator<Item = f32>) -> Vec<f32> {
+    let first = sigmas.next();
+    first.into_iter().chain(sigmas.flat_map(|sigma| [sigma; 2])).collect()
 }
 
 /// Halfway in the logarithm.

@@ -21,6 +21,7 @@ mod lambda_track;
 mod lcm;
 mod lms;
 mod midpoint;
+mod past;
 mod pndm;
 mod prediction;
 mod registry;

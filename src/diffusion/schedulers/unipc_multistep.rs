@@ -1,8 +1,6 @@
 //! UniPC: Zhao et al. 2023, "UniPC: a unified predictor-corrector framework for fast sampling of
 //! diffusion models". Each evaluation of the network also corrects the step before.
 
-use std::collections::VecDeque;
-
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::{
@@ -11,7 +9,8 @@ use super::{
     config::Reader,
     dpm_solver_multistep::refuse_flow,
     lambda_track::{LambdaTrack, Level},
-    prediction::{Limit, Prediction, combined},
+    past::{Converted, Integrand, Past},
+    prediction::combined,
     sigmas::{FinalSigma, Spread, interpolated, timesteps_of, with_final},
     spacing::rounded,
     unipc_coefficients::{Coefficients, SolverType, corrector_weights, predictor_weights},
@@ -21,10 +20,7 @@ use crate::diffusion::Result;
 pub(super) struct UniPcMultistep {
     /// Of training, rising.
     table: Vec<f32>,
-    prediction: Prediction,
-    limit: Limit,
     solver: SolverType,
-    solver_order: usize,
     lower_order_final: bool,
     /// Steps after which there is no correction.
     disable_corrector: Vec<f64>,
@@ -35,8 +31,7 @@ pub(super) struct UniPcMultistep {
     sigma_max: Option<f64>,
     final_sigma: FinalSigma,
     track: LambdaTrack,
-    /// The last predictions, newest first.
-    history: VecDeque<Tensor>,
+    past: Past,
     /// Steps so far, `solver_order` at most.
     lower_order_nums: usize,
     last_step: Option<LastStep>,
@@ -56,18 +51,14 @@ impl UniPcMultistep {
         refuse_flow(reader)?;
         reader.absent("shift_terminal")?;
         reader.absent("solver_p")?;
-        let solver_order = reader.usize("solver_order", 2)?;
-        if !(1..=3).contains(&solver_order) {
-            return Err(reader.error("solver_order", "1, 2 or 3"));
-        }
         let predict_x0 = reader.bool("predict_x0", true)?;
-        let limit = Limit::read_threshold(reader, Limit::None)?;
+        let past = match predict_x0 {
+            true => Past::read(reader, Integrand::Picture)?,
+            false => Past::read(reader, Integrand::Noise)?.unlimited(),
+        };
         Ok(Self {
             table: train.sigmas(),
-            prediction: Prediction::read(reader)?,
-            limit: if predict_x0 { limit } else { Limit::None },
             solver: SolverType::read(reader)?,
-            solver_order,
             lower_order_final: reader.bool("lower_order_final", true)?,
             disable_corrector: reader.optional_numbers("disable_corrector")?.unwrap_or_default(),
             predict_x0,
@@ -76,7 +67,7 @@ impl UniPcMultistep {
             sigma_max: reader.optional_f64("sigma_max")?,
             final_sigma: FinalSigma::read(reader)?,
             track: LambdaTrack::read(reader)?,
-            history: VecDeque::new(),
+            past,
             lower_order_nums: 0,
             last_step: None,
         })
@@ -111,9 +102,9 @@ impl UniPcMultistep {
         weights: &[f32],
         found: Option<&Tensor>,
     ) -> TensorResult<Tensor> {
-        let newest = &self.history[0];
+        let newest = &self.past[0];
         let mut out = combined(&[(coefficients.sample, sample), (coefficients.newest, newest)])?;
-        let past = self.history.iter().skip(1).zip(&coefficients.ratios);
+        let past = self.past.iter().skip(1).zip(&coefficients.ratios);
         for ((older, ratio), weight) in past.zip(weights) {
             let difference = (older - newest)?;
             out = (out + (difference * f64::from(coefficients.step * weight / ratio))?)?;
@@ -149,7 +140,7 @@ impl Scheduler for UniPcMultistep {
             None => (interpolated(&timesteps, &self.table), table_min),
         };
         self.track.lay_out(timesteps, with_final(&sigmas, self.final_sigma.value(last)));
-        self.history.clear();
+        self.past.forget();
         self.lower_order_nums = 0;
         self.last_step = None;
         Ok(())
@@ -171,28 +162,21 @@ impl Scheduler for UniPcMultistep {
         _: StepContext<'_>,
     ) -> Result<StepOutput> {
         let index = self.track.index.current();
-        let here = self.track.level(index);
-        let picture = self.prediction.picture(model_output, sample, here.alpha, here.sigma)?;
-        let picture = self.limit.apply(picture)?;
-        let converted = if self.predict_x0 {
-            picture.clone()
-        } else {
-            self.prediction.noise(model_output, sample, here.alpha, here.sigma)?
-        };
+        let Converted { integrand, picture } =
+            self.past.converted(model_output, sample, self.track.level(index))?;
         let sample = match &self.last_step {
             Some(last) if index > 0 && !self.disable_corrector.contains(&(index as f64 - 1.0)) => {
-                self.correct(last, index, &converted)?
+                self.correct(last, index, &integrand)?
             }
             _ => sample.clone(),
         };
-        self.history.push_front(converted);
-        self.history.truncate(self.solver_order);
+        self.past.remember(integrand);
         let left = self.track.timesteps().len() - index;
         let allowed = if self.lower_order_final { left } else { usize::MAX };
-        let order = self.solver_order.min(allowed).min(self.lower_order_nums + 1);
+        let order = self.past.order().min(allowed).min(self.lower_order_nums + 1);
         let prev_sample = self.predict(&sample, index, order)?;
         self.last_step = Some(LastStep { sample, order });
-        self.lower_order_nums = (self.lower_order_nums + 1).min(self.solver_order);
+        self.lower_order_nums = (self.lower_order_nums + 1).min(self.past.order());
         self.track.index.advance();
         Ok(StepOutput { prev_sample, pred_original_sample: Some(picture) })
     }

@@ -1,14 +1,14 @@
 //! The folder that describes what is in a single file.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
-};
+mod encoders;
+mod folder;
 
-use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
+use serde_json::{Map, json};
+
+use self::encoders::{Encoder, SECOND, UNREAD_LAYER, encoders};
+pub use self::folder::{Description, inside};
 use super::{
     SingleFile,
     beside::Beside,
@@ -17,43 +17,9 @@ use super::{
     schedule::{self, Prediction},
 };
 use crate::{
-    catalog::{CatalogError, Family, places},
-    key_map::{Source, TABLE},
+    catalog::{CatalogError, Family},
+    key_map::Source,
 };
-
-/// A folder to be written: its files' texts, by their paths in it.
-pub struct Description {
-    name: String,
-    files: BTreeMap<String, String>,
-}
-
-/// An encoder of a family: its folder, its tokenizer's, the activation and the token that pads.
-struct Encoder {
-    part: &'static str,
-    tokenizer: &'static str,
-    activation: &'static str,
-    padding: &'static str,
-    projects: bool,
-}
-
-const FIRST: Encoder = Encoder {
-    part: "text_encoder",
-    tokenizer: "tokenizer",
-    activation: "quick_gelu",
-    padding: "<|endoftext|>",
-    projects: false,
-};
-const SECOND_GENERATION: Encoder = Encoder { activation: "gelu", padding: "!", ..FIRST };
-const SECOND: Encoder = Encoder {
-    part: "text_encoder_2",
-    tokenizer: "tokenizer_2",
-    projects: true,
-    ..SECOND_GENERATION
-};
-
-/// Stable Diffusion 2 was trained on the states before OpenCLIP's last layer, its 24th, which files
-/// hold although nothing reads it.
-const UNREAD_LAYER: &str = "text_model.encoder.layers.23";
 
 /// The description of a model.
 ///
@@ -89,17 +55,6 @@ pub fn autoencoder(file: &SingleFile, scaling_factor: f64) -> Result<Description
     let derived = builder.told(config::autoencoder(vae, scaling_factor))?;
     builder.network("", vae, derived, &AUTOENCODER_KEYS)?;
     Ok(builder.description)
-}
-
-fn encoders(family: Family) -> &'static [Encoder] {
-    match family {
-        Family::StableDiffusion2 => &[SECOND_GENERATION],
-        Family::StableDiffusionXl => &[FIRST, SECOND],
-        Family::StableDiffusionXlRefiner => &[SECOND],
-        Family::StableDiffusion1 | Family::Custom => &[FIRST],
-        // It is published in folders only, and reads through a prior.
-        Family::Kandinsky22 => &[],
-    }
 }
 
 /// The description of a ControlNet, as a component's folder.
@@ -290,74 +245,6 @@ impl Builder<'_> {
     }
 }
 
-/// A file of a component; one without a name is the folder itself.
-pub(super) fn inside(part: &str, name: &str) -> String {
-    if part.is_empty() { name.to_owned() } else { format!("{part}/{name}") }
-}
-
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-impl Description {
-    fn new(name: String) -> Self {
-        Self { name, files: BTreeMap::new() }
-    }
-
-    fn add(&mut self, path: &str, text: String) {
-        self.files.insert(path.to_owned(), text);
-    }
-
-    fn add_json(&mut self, path: &str, object: Config) {
-        self.add(path, Value::Object(object).to_string());
-    }
-
-    fn add_source(&mut self, part: &str, source: &Source) {
-        self.add(&inside(part, TABLE), json!(source).to_string());
-    }
-
-    /// The folder with these files; it is there already if the same was described before.
-    pub fn write(&self) -> Result<PathBuf, CatalogError> {
-        let root = places::cache_folder().join("single-files");
-        let folder = root.join(format!("{}-{:016x}", self.name, self.hash()));
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        self.write_to(&folder).map_err(|error| CatalogError::Describe {
-            path: folder.clone(),
-            reason: error.to_string(),
-        })?;
-        Ok(folder)
-    }
-
-    /// Beside the target, then renamed: never half a description.
-    fn write_to(&self, folder: &Path) -> io::Result<()> {
-        // Other threads and programs may be describing the same file.
-        static WRITTEN: AtomicU64 = AtomicU64::new(0);
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let partial = folder.with_extension(format!("part-{}-{number}", std::process::id()));
-        for (name, text) in &self.files {
-            let file = partial.join(name);
-            fs::create_dir_all(file.parent().unwrap_or(&partial))?;
-            fs::write(file, text)?;
-        }
-        let renamed = fs::rename(&partial, folder);
-        if renamed.is_err() {
-            // Another program may have been faster.
-            fs::remove_dir_all(&partial)?;
-            if folder.is_dir() {
-                return Ok(());
-            }
-        }
-        renamed
-    }
-
-    /// FNV-1a over everything.
-    fn hash(&self) -> u64 {
-        let texts =
-            self.files.iter().flat_map(|(name, text)| [name.as_bytes(), b"\0", text.as_bytes()]);
-        texts.flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
-    }
 }

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         model: window.model,
         state: catalog::places::state_folder(),
         empty: false,
+        hub: None,
         headless_command: cli::sample_command(),
     });
     match opened {

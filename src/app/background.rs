@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{commands::Command, prompt_counts::ReaderKey};
+use super::{
+    commands::Command,
+    library::{Ask, Shelf},
+    prompt_counts::ReaderKey,
+};
 use crate::{
     catalog,
     document::{
@@ -18,6 +22,7 @@ use crate::{
         PromptReader, Request,
         prompts::{FoundEmbedding, found_embeddings},
     },
+    hub::Found,
     pixels::{
         Mask, Picture,
         blend::Blend,
@@ -40,6 +45,8 @@ pub enum Purpose {
     ControlImage(usize),
     AutoencoderFolder,
     AutoencoderFile,
+    /// One that is looked through for models of any kind.
+    ModelsFolder,
 }
 
 impl Purpose {
@@ -57,6 +64,7 @@ impl Purpose {
             Self::ControlImage(_) => "Steer by a picture",
             Self::AutoencoderFolder => "Use an autoencoder's folder",
             Self::AutoencoderFile => "Use an autoencoder's file",
+            Self::ModelsFolder => "Look through a folder for models",
         }
     }
 
@@ -72,6 +80,7 @@ impl Purpose {
             Self::ControlFolder | Self::ControlFile => Command::AddControl(text(path)),
             Self::ControlImage(index) => Command::UseControlImage(index, path),
             Self::AutoencoderFolder | Self::AutoencoderFile => Command::UseAutoencoder(path),
+            Self::ModelsFolder => Command::Library(Ask::AddFolder(path)),
         }
     }
 }
@@ -96,6 +105,12 @@ pub enum Done {
     Reblended(Box<Patch>),
     /// The folders of embeddings were looked through.
     Embeddings(Vec<FoundEmbedding>),
+    /// What lies on this machine.
+    Shelf(Box<Shelf>),
+    /// What the hub found under these words.
+    Searched(String, Result<Vec<Found>, String>),
+    /// Files were deleted, or could not be.
+    Deleted(Result<(), String>),
 }
 
 /// What a journal held, and its folder, which stays locked.
@@ -198,6 +213,11 @@ impl Background {
         });
     }
 
+    /// Does something that takes time; `name` is the thread's.
+    pub fn work(&self, name: &str, work: impl FnOnce() -> Done + Send + 'static) {
+        self.spawn(name, move || Some(work()));
+    }
+
     /// Looks through the folders of embeddings.
     pub fn find_embeddings(&self) {
         self.spawn("embedding finder", || Some(Done::Embeddings(found_embeddings())));
@@ -240,7 +260,8 @@ fn dialog(purpose: Purpose, start: Option<PathBuf>) -> Option<PathBuf> {
         | Purpose::LoraFolder
         | Purpose::EmbeddingFolder
         | Purpose::ControlFolder
-        | Purpose::AutoencoderFolder => dialog.pick_folder(),
+        | Purpose::AutoencoderFolder
+        | Purpose::ModelsFolder => dialog.pick_folder(),
         Purpose::ModelFile | Purpose::ControlFile | Purpose::AutoencoderFile => {
             dialog.add_filter("Checkpoints", &["safetensors", "sft"]).pick_file()
         }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::library::Ask;
 use crate::catalog::Recommended;
 
 /// Which tool the pointer drives.
@@ -77,6 +78,8 @@ pub enum Command {
     ChooseAutoencoderFile,
     /// A folder or a file.
     UseAutoencoder(PathBuf),
+    Library(Ask),
+    OpenPage(String),
     // the window
     ToggleHelp,
     /// The key that leaves whatever is going on: a stroke, a running job, a sheet.

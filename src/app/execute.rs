@@ -56,6 +56,8 @@ impl App {
             Command::ChooseAutoencoderFolder => self.ask_for(Purpose::AutoencoderFolder),
             Command::ChooseAutoencoderFile => self.ask_for(Purpose::AutoencoderFile),
             Command::UseAutoencoder(path) => self.use_autoencoder(path),
+            Command::Library(ask) => self.ask_library(ask),
+            Command::OpenPage(address) => super::pages::open(ctx, &address),
             Command::ToggleHelp => self.help_open = !self.help_open,
             Command::Escape => self.escape(),
         }
@@ -68,6 +70,8 @@ impl App {
             self.help_open = false;
         } else if self.guard.is_open() {
             self.guard.close();
+        } else if self.library.open {
+            self.library.open = false;
         } else if self.jobs.running().is_some() {
             self.cancel();
         } else if self.cancel_selection() {

@@ -37,6 +37,12 @@ impl App {
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
                 Done::Reblended(patch) => self.reblended(*patch),
                 Done::Embeddings(found) => self.settings.embeddings.take(found),
+                Done::Shelf(shelf) => self.show_shelf(*shelf),
+                Done::Searched(words, found) => self.show_found(words, found),
+                Done::Deleted(result) => {
+                    result.unwrap_or_else(|why| self.complain(why));
+                    self.look_at_shelf();
+                }
                 Done::Dismissed(Purpose::Save) => self.guard.stay(),
                 Done::Dismissed(_) => {}
                 Done::NoDialog(purpose) => {

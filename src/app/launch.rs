@@ -18,6 +18,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Opens with no picture at all.
     pub empty: bool,
+    /// How the hub is reached; `None` is as the environment says.
+    pub hub: Option<crate::hub::Settings>,
     /// What to run where there is no window: shown when none can be opened.
     pub headless_command: String,
 }

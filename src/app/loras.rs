@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::App;
-use crate::{catalog::LORAS, engine::LoraUse};
+use crate::{
+    catalog::{LORAS, ShelfFile},
+    engine::LoraUse,
+};
 
 /// A LoRA file, and how the next run uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +29,11 @@ impl LoraChoice {
     }
 }
 
-/// The files in all folders. Those that were known already keep what is set, and a known one that
+/// The files of all folders. Those that were known already keep what is set, and a known one that
 /// lies in no folder stays while it is on.
-pub fn choices(known: &[LoraChoice]) -> Vec<LoraChoice> {
+pub fn choices(files: Vec<ShelfFile>, known: &[LoraChoice]) -> Vec<LoraChoice> {
     let mut choices: Vec<_> =
-        LORAS.list().into_iter().map(|file| LoraChoice::new(file.name, file.path)).collect();
+        files.into_iter().map(|file| LoraChoice::new(file.name, file.path)).collect();
     for old in known {
         match choices.iter_mut().find(|choice| choice.path == old.path) {
             Some(choice) => choice.clone_from(old),
@@ -44,7 +47,7 @@ pub fn choices(known: &[LoraChoice]) -> Vec<LoraChoice> {
 impl App {
     /// Looks into the folders again.
     pub(super) fn find_loras(&mut self) {
-        self.settings.loras = choices(&self.settings.loras);
+        self.settings.loras = choices(LORAS.list(), &self.settings.loras);
     }
 
     /// Looks into another folder from now on.

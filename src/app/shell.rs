@@ -12,12 +12,13 @@ use super::{
     jobs::Jobs,
     journal::Keeping,
     launch::Options,
+    library::Library,
     models::ModelChoice,
     panels::{
         generate::{self, GenerateView},
         help,
         memory::Foreseen,
-        notices, result_bar,
+        models as models_window, notices, result_bar,
         status::{self, StatusView},
         tool_options::{self, BrushSettings},
         tools::{self, ToolsView},
@@ -65,6 +66,7 @@ pub struct App {
     pub(super) notices: Vec<Notice>,
     pub(super) guard: Guard,
     pub(super) help_open: bool,
+    pub(super) library: Library,
     /// The file that Save writes to, once there is one.
     pub(super) saved_to: Option<std::path::PathBuf>,
     /// A mask that belongs to the picture that is being read.
@@ -88,6 +90,8 @@ impl App {
             log::error!("the canvas cannot be drawn: {why}");
         }
         let models = super::models::choices();
+        let hub = options.hub.clone().unwrap_or_else(crate::hub::Settings::from_env);
+        let loras = super::loras::choices(crate::catalog::LORAS.list(), &[]);
         let mut app = Self {
             commands: CommandQueue::default(),
             document: None,
@@ -97,7 +101,7 @@ impl App {
             brush_tool: BrushTool::new(BrushMode::Paint, Default::default()),
             eraser_tool: BrushTool::new(BrushMode::Erase, Default::default()),
             smart_select: SmartSelect::new(),
-            settings: Settings { loras: super::loras::choices(&[]), ..Settings::default() },
+            settings: Settings { loras, ..Settings::default() },
             overlay: Overlay::default(),
             foreseen: Foreseen::default(),
             models,
@@ -112,6 +116,7 @@ impl App {
             notices: Vec::new(),
             guard: Guard::default(),
             help_open: false,
+            library: Library::new(hub, &cc.egui_ctx),
             saved_to: None,
             mask_to_open: None,
             staged_layer: None,
@@ -120,7 +125,7 @@ impl App {
             device: crate::engine::device_name(crate::engine::Device::Auto),
         };
         app.begin_session(options);
-        app.find_embeddings();
+        app.look_at_shelf();
         app
     }
 
@@ -267,7 +272,8 @@ impl App {
         egui::Panel::bottom("status").exact_size(26.0).resizable(false).frame(frame).show(
             ui,
             |ui| {
-                status::show(ui, view.as_ref());
+                let news = self.library.news();
+                status::show(ui, view.as_ref(), news, &mut self.commands);
             },
         );
     }
@@ -324,6 +330,7 @@ impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.receive_engine_events(ctx);
         self.receive_background(ctx);
+        self.receive_downloads(ctx);
         self.receive_drops_and_pastes(ctx);
         self.watch_close_button(ctx);
         self.drive_tool(ctx);
@@ -353,6 +360,7 @@ impl eframe::App for App {
         let area = central.show(ui, |ui| self.canvas_area(ui)).response.rect;
         notices::show(ui.ctx(), area, &mut self.notices);
         self.guard.show(ui.ctx(), &mut self.commands);
+        models_window::show(ui.ctx(), &mut self.library, &self.settings.model, &mut self.commands);
         help::show(ui.ctx(), &mut self.help_open);
         if !self.commands.is_empty() {
             ui.ctx().request_repaint();

@@ -26,6 +26,8 @@ pub const ACCENT: Color32 = Color32::from_rgb(0xe3, 0xa4, 0x4a);
 pub const ACCENT_HOVERED: Color32 = Color32::from_rgb(0xf0, 0xb6, 0x62);
 /// Text on the accent.
 pub const ON_ACCENT: Color32 = Color32::from_rgb(0x1d, 0x15, 0x08);
+/// What is well. 7:1 on the panel.
+pub const GOOD: Color32 = Color32::from_rgb(0x8f, 0xba, 0x94);
 pub const ERROR: Color32 = Color32::from_rgb(0xf0, 0x7b, 0x6b);
 
 /// Between controls of one group, in points.

@@ -156,3 +156,19 @@ pub fn human_time(duration: std::time::Duration) -> String {
         format!("{} min {} s", whole / 60, whole % 60)
     }
 }
+
+/// A thin bar of this name; moving stripes are not needed where no fraction is known, an empty rail says it too.
+pub fn bar(ui: &mut Ui, fraction: Option<f32>, name: &str) {
+    let size = egui::vec2(ui.available_width(), 5.0);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, name);
+        info.value = fraction.map(f64::from);
+        info
+    });
+    ui.painter().rect_filled(rect, 2.5, theme::WELL);
+    if let Some(fraction) = fraction {
+        let filled = rect.with_max_x(rect.left() + rect.width() * fraction.clamp(0.0, 1.0));
+        ui.painter().rect_filled(filled, 2.5, theme::ACCENT);
+    }
+}

@@ -10,7 +10,7 @@ use super::{
     folder::folder_name,
     hub_cache,
     json::{broken, read_object},
-    places, stored,
+    places, preset, stored,
 };
 
 /// The class that a ControlNet's configuration names.
@@ -119,17 +119,25 @@ fn prompt_width(config: &Map<String, Value>) -> Option<usize> {
 pub fn find_controlnet(name: &str) -> Result<ControlNetFolder, CatalogError> {
     let path = Path::new(name);
     if path.exists() {
-        return inspect_controlnet(path)?.ok_or_else(|| {
-            let reason = "this is no ControlNet: name a folder with the config.json of a \
-                          ControlNetModel and its weights, or a ControlNet's .safetensors";
-            broken(path, reason)
-        });
+        return opened(path);
     }
     let found = controlnets();
-    let known: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
-    found.into_iter().find(|(id, _)| id == name).map(|(_, folder)| folder).ok_or_else(|| {
-        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        CatalogError::NoControlNet { name: name.into(), known }
+    if let Some((_, folder)) = found.iter().find(|(id, _)| id == name) {
+        return Ok(folder.clone());
+    }
+    if let Some(preset) = preset(name).filter(|preset| matches!(preset.kind, Kind::ControlNet(_))) {
+        return opened(&super::locate(&preset.id)?);
+    }
+    let known: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
+    let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+    Err(CatalogError::NoControlNet { name: name.into(), known })
+}
+
+fn opened(path: &Path) -> Result<ControlNetFolder, CatalogError> {
+    inspect_controlnet(path)?.ok_or_else(|| {
+        let reason = "this is no ControlNet: name a folder with the config.json of a \
+                      ControlNetModel and its weights, or a ControlNet's .safetensors";
+        broken(path, reason)
     })
 }
 

@@ -1,19 +1,22 @@
 //! Which models exist, where they are, and what a folder or file is.
 //!
-//! A model is named by an id (`starter`, `content-aware`, or a name found in the places of
-//! [`places`]), by the path of a folder in the layout of `diffusers`, or by that of a single file.
+//! A model is named by an id (`starter`, `content-aware`, one of the catalogue, or a name found in
+//! the places of [`places`]), by `owner/name` on the hub, by the path of a folder in the layout of
+//! `diffusers`, or by that of a single file.
 
 mod autoencoders;
 mod controlnets;
 mod detect;
 mod family;
 mod few_steps;
+mod fit;
 mod folder;
 pub mod header;
 mod hub_cache;
 mod json;
 mod kind;
 pub mod places;
+mod presets;
 mod prior;
 pub mod scan;
 pub mod selector;
@@ -24,13 +27,17 @@ mod stored;
 
 use std::path::{Path, PathBuf};
 
+use crate::hub;
+
 pub use autoencoders::{AutoencoderPlace, autoencoders, tiny_autoencoder};
 pub use controlnets::{ControlNetFolder, controlnets, find_controlnet, inspect_controlnet};
 pub use detect::inspect;
 pub use family::{Conventions, Family, Setting};
 pub use few_steps::{FewSteps, recommended_by_name};
+pub use fit::{Fit, Machine};
 pub use folder::{ModelFolder, Recommended};
 pub use kind::Kind;
+pub use presets::{Licence, Preset, Sizes, preset, presets, search};
 pub use prior::{PriorFolder, prior_for};
 pub use shelf::{EMBEDDINGS, LORAS, Shelf, ShelfFile};
 pub use single_file::SingleFile;
@@ -54,6 +61,12 @@ pub enum CatalogError {
          a folder with the config.json of a ControlNetModel, or put its parent into OVERPAINT_MODELS"
     )]
     NoControlNet { name: String, known: String },
+    /// It can be had, but is not here.
+    #[error("{model} is not on this machine; fetch it with `overpaint models get {model}`")]
+    NotFetched { model: String },
+    /// It is here, but is not a model by itself.
+    #[error("{model} is not a model by itself ({what}); it is used together with one")]
+    NotAModel { model: String, what: &'static str },
     /// A kind of model that is recognised but cannot be run.
     #[error("{path}: this is {what}, which is not supported yet; {instead}")]
     NotYet { path: PathBuf, what: String, instead: &'static str },
@@ -142,15 +155,41 @@ pub fn find(model: &str) -> Result<Model, CatalogError> {
         "" => return find(default_id()),
         _ => {}
     }
-    let path = Path::new(model);
+    let kind = preset(model).map(|preset| preset.kind);
+    if let Some(kind) = kind.filter(|kind| !matches!(kind, Kind::Model(_) | Kind::Prior)) {
+        return Err(CatalogError::NotAModel { model: model.into(), what: kind.name() });
+    }
+    Model::open(&locate(model)?)
+}
+
+/// Where what a name stands for lies: a path, a model found in the places where they are looked
+/// for, or something of the catalogue or the hub that was fetched.
+///
+/// # Errors
+/// When it is not here; the text says how to get it.
+pub fn locate(name: &str) -> Result<PathBuf, CatalogError> {
+    if name == STARTER {
+        return starter::folder();
+    }
+    let path = Path::new(name);
     if path.exists() {
-        return Model::open(path);
+        return Ok(path.to_path_buf());
+    }
+    let cache = places::hub_cache_folder();
+    let preset = preset(name);
+    if let Some(path) = preset.and_then(|preset| preset.installed(&cache)) {
+        return Ok(path);
     }
     let found = places::models();
-    match found.iter().find(|(id, _)| id == model) {
-        Some((_, path)) => Model::open(path),
-        None => Err(not_found(model, &found)),
+    if let Some((_, path)) = found.iter().find(|(id, _)| id == name) {
+        return Ok(path.clone());
     }
+    if preset.is_none() && !(name.contains('/') && hub::check_name(name).is_ok()) {
+        return Err(not_found(name, &found));
+    }
+    let stored = hub::CachedRepository::new(&cache, name, hub::MAIN).ok();
+    let stored = stored.and_then(|repository| repository.current());
+    stored.ok_or_else(|| CatalogError::NotFetched { model: name.into() })
 }
 
 /// What fills a hole when no model is named: what did best in `assets/starter/gate/table.md` of

@@ -9,6 +9,7 @@ use std::{
 use super::{
     CatalogError, Kind,
     places::{self, FolderList},
+    preset, presets,
 };
 
 /// How deep folders in folders are looked through.
@@ -73,16 +74,21 @@ impl Shelf {
         self.added.remember(folder)
     }
 
-    /// All files in the folders, and those of the kind in the folders of models, by name; the first
-    /// of equal names counts.
+    /// All files in the folders, those of the kind in the folders of models, and what was fetched of
+    /// the catalogue, by name; the first of equal names counts.
     pub fn list(&self) -> Vec<ShelfFile> {
         let own = self.folders().into_iter().flat_map(|folder| files_in(&folder, DEPTH));
         let scan = places::look_through();
         let others = scan.of_kind(self.holds);
         let others =
             others.map(|found| ShelfFile { name: found.name.clone(), path: found.path.clone() });
+        let cache = places::hub_cache_folder();
+        let fetched = presets().iter().filter(|preset| (self.holds)(preset.kind));
+        let fetched = fetched.filter_map(|preset| {
+            Some(ShelfFile { name: preset.id.clone(), path: preset.installed(&cache)? })
+        });
         let mut found: Vec<ShelfFile> = Vec::new();
-        for file in own.chain(others) {
+        for file in own.chain(others).chain(fetched) {
             if found.iter().all(|known| known.name != file.name) {
                 found.push(file);
             }
@@ -105,6 +111,9 @@ impl Shelf {
         };
         if let Some(file) = self.list().into_iter().find(is_it) {
             return Ok(file.path);
+        }
+        if let Some(preset) = preset(&name).filter(|preset| (self.holds)(preset.kind)) {
+            return Err(CatalogError::NotFetched { model: preset.id.clone() });
         }
         let folders: Vec<String> = self.folders().iter().map(|f| f.display().to_string()).collect();
         Err(CatalogError::NoFile {

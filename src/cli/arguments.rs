@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::values;
+use super::{models::Models, values};
 use crate::{
     engine::{
         Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
@@ -48,7 +48,7 @@ pub enum Command {
     Transform(Transform),
     /// A grid over strength, guidance and seed (not yet)
     Sweep(Rest),
-    /// List the models on this machine, or say what one is
+    /// Models: list, find, fetch, check, remove
     Models(Models),
     /// Measure this machine (not yet)
     Bench(Rest),
@@ -61,19 +61,6 @@ pub enum Command {
 pub struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub rest: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Models {
-    /// `list`, which is also what happens without it, or `show`
-    #[arg(value_parser = ["list", "show"])]
-    pub action: Option<String>,
-    /// For `show`: a model's id, or a folder
-    #[arg(value_name = "ID|FOLDER", required_if_eq("action", "show"))]
-    pub model: Option<String>,
-    /// Machine-readable, on standard output
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,8 @@
 
 use candle_core::DType;
 
-use super::{Device, Dtype, EngineError};
+use super::{Device, Dtype, EngineError, memory};
+use crate::catalog::Machine;
 
 /// The device that a choice means on this machine.
 ///
@@ -61,4 +62,9 @@ pub fn device_name(choice: Device) -> String {
         Ok(_) => "CPU".into(),
         Err(_) => "not available".into(),
     }
+}
+
+/// What decides which models do well here.
+pub fn this_machine() -> Machine {
+    Machine { accelerated: !best().is_cpu(), memory: memory::machine_bytes().map(|(all, _)| all) }
 }

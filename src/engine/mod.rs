@@ -53,7 +53,7 @@ mod watcher;
 
 pub use backend::{Backend, EngineError, Monitor};
 pub use control::ControlNet;
-pub use device::device_name;
+pub use device::{device_name, this_machine};
 pub use event::{
     Event, EventKind, Generated, JobId, Loading, Outcome, PassNumber, Preview, Progress, Recorded,
     Recording,

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::listing::is_hex;
 
 /// The digest that the hub names for a file, in lower-case hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digest {
     /// Of the bytes.
     Sha256(String),

@@ -13,10 +13,12 @@ use std::{
 use super::{
     CachedRepository, Choice, HubError, Listing, RemoteFile, Result, StopToken,
     client::{Client, Place},
+    error::human_size,
     listing::{file_url, list},
     meter::{Meter, Speed},
     select::{MODEL_INDEX, needed},
     stop::Stop,
+    stored::throw_away_file,
     transfer::Transfer,
 };
 
@@ -84,6 +86,33 @@ pub struct Progress {
     pub note: &'static str,
 }
 
+impl Progress {
+    /// For a person: "1.2 GB of 2.1 GB, 12 MB/s, 1 min left".
+    pub fn words(&self) -> String {
+        let mut words = format!("{} of {}", human_size(self.done), human_size(self.total));
+        if !self.note.is_empty() {
+            return format!("{words} · {}", self.note);
+        }
+        if let Some(speed) = self.bytes_per_second {
+            words = format!("{words} · {}/s", human_size(speed));
+        }
+        match self.remaining {
+            Some(left) if self.done < self.total => format!("{words} · {} left", rough_time(left)),
+            _ => words,
+        }
+    }
+}
+
+/// A time as roughly as it can be foretold.
+fn rough_time(time: Duration) -> String {
+    match time.as_secs() {
+        0..60 => format!("{} s", time.as_secs().max(1)),
+        seconds @ 60..5400 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 5400..172_800 => format!("{} h", (seconds + 1800) / 3600),
+        seconds => format!("{} days", (seconds + 43_200) / 86_400),
+    }
+}
+
 /// Fetches what is wanted, unless it is here.
 ///
 /// # Errors
@@ -141,7 +170,9 @@ fn from_one(
     let counts = (total, files.len());
     if let Err(error) = fetch_all(&transfer, &missing, counts, report) {
         if stop.get() == Some(Stop::Cancel) {
-            throw_away(&cache, &missing);
+            for (file, _) in &missing {
+                throw_away_file(&cache, &file.digest)?;
+            }
         }
         return Err(error);
     }
@@ -195,21 +226,6 @@ fn check_room(cache: &std::path::Path, to_come: u64) -> Result<()> {
         return Err(HubError::Space { folder: cache.to_owned(), needed: to_come, free });
     }
     Ok(())
-}
-
-/// After a cancel: unfinished files go. One that another program is fetching stays.
-fn throw_away(cache: &CachedRepository, files: &[(&RemoteFile, u64)]) {
-    for (file, _) in files {
-        let path = cache.incomplete(file.digest.hex());
-        let held = std::fs::File::create(cache.lock_file(file.digest.hex()));
-        let free = held.as_ref().is_ok_and(|lock| lock.try_lock().is_ok());
-        if free
-            && path.exists()
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            log::warn!("{}: {error}", path.display());
-        }
-    }
 }
 
 /// Asks on a thread of its own, so that a stop ends it at once even while the hub says nothing.
@@ -314,4 +330,26 @@ fn progress(speed: &mut Speed, done: u64, total: u64) -> Progress {
         .filter(|speed| *speed > 0)
         .map(|speed| Duration::from_secs_f64(total.saturating_sub(done) as f64 / speed as f64));
     Progress { done, total, bytes_per_second, remaining, ..Progress::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_reads_as_a_person_says_it() {
+        let progress = Progress {
+            done: 1_200_000_000,
+            total: 2_100_000_000,
+            bytes_per_second: Some(12_000_000),
+            remaining: Some(Duration::from_secs(75)),
+            ..Progress::default()
+        };
+        assert_eq!(progress.words(), "1.2 GB of 2.1 GB · 12 MB/s · 1 min left");
+        let held_up = Progress { note: "Trying again", ..progress };
+        assert_eq!(held_up.words(), "1.2 GB of 2.1 GB · Trying again");
+        for (seconds, text) in [(0, "1 s"), (59, "59 s"), (100, "2 min"), (7000, "2 h")] {
+            assert_eq!(rough_time(Duration::from_secs(seconds)), text);
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod meter;
 mod select;
 mod settings;
 mod stop;
+mod stored;
 mod thread;
 mod transfer;
 
@@ -27,4 +28,5 @@ pub use listing::{Found, Listing, MAIN, RemoteFile, check_name, list, search, st
 pub use select::{Choice, Precision};
 pub use settings::{PUBLIC_HUB, Patience, Settings, Token, token_file};
 pub use stop::{Stop, StopToken};
+pub use stored::{Damage, Stored, Verified, remove, stored, throw_away, verify};
 pub use thread::{DownloadId, Downloads, Event, EventKind, NotTaken, Wake};

@@ -30,6 +30,8 @@ pub enum Fault {
     WrongBytes,
     /// Says that there is less, and sends less.
     Short,
+    /// Says that there is more, and sends more.
+    Long,
     /// Sends the whole file although a part was asked for.
     IgnoreRange,
     /// Sends another part than was asked for.
@@ -374,6 +376,7 @@ fn send(stream: &TcpStream, request: &Request, mut answer: Answer, shared: &Shar
         }
         Some(Fault::WrongBytes) => answer.body.iter_mut().for_each(|byte| *byte ^= 0x55),
         Some(Fault::Short) => answer.body.truncate(answer.body.len() / 2),
+        Some(Fault::Long) => answer.body.extend([0x55; 999]),
         Some(Fault::HugeListing) => {
             let listing = String::from_utf8_lossy(&answer.body).into_owned();
             answer.body = listing.replace("\"size\":", "\"size\":9000000000000000").into();

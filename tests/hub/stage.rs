@@ -88,7 +88,7 @@ impl Stage {
         for entry in entries {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if name.ends_with(".incomplete") {
+            if name.ends_with(".incomplete") || name.ends_with(".damaged") {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();

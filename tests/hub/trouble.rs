@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use overpaint::hub::{Client, HubError, StopToken, Wanted, list, search};
 
 use crate::{
-    server::Fault,
+    server::{COMMIT, Fault},
     stage::{NAME, Stage, WEIGHTS, noise, only_file, write},
 };
 
@@ -34,9 +34,24 @@ fn wrong_bytes_never_get_the_right_name() {
 
 #[test]
 fn a_wrong_length_is_gone_on_from() {
-    let (stage, result) = after(WEIGHTS, &[Fault::Short]);
-    assert_eq!(result, Ok(()));
-    stage.assert_has(&noise(300_000, 20));
+    for wrong in [Fault::Short, Fault::Long] {
+        let (stage, result) = after(WEIGHTS, &[wrong]);
+        assert_eq!(result, Ok(()));
+        stage.assert_has(&noise(300_000, 20));
+    }
+}
+
+#[test]
+fn redirects_that_lead_nowhere_are_told() {
+    let itself: &str = format!("/{NAME}/resolve/{COMMIT}/{WEIGHTS}").leak();
+    let circle: &[_] = vec![("Location", itself)].leak();
+    for (headers, words) in [(circle, "circle"), (&[], "without saying where")] {
+        let faults = [(); 9].map(|()| Fault::Status(302, headers));
+        let (stage, result) = after(&format!("/{WEIGHTS}"), &faults);
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+        stage.assert_has_no_model();
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::{
         controls::ControlChoice,
         icons,
         jobs::Jobs,
+        library::Ask,
         models::ModelChoice,
         prompt_counts::PromptCounts,
         settings::{Overlay, SeedChoice, Settings},
@@ -111,6 +112,9 @@ fn model(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueue) 
             }
             if ui.selectable_label(false, "Model file ...").clicked() {
                 commands.push(Command::ChooseModelFile);
+            }
+            if ui.selectable_label(false, "More models ...").clicked() {
+                commands.push(Command::Library(Ask::Toggle));
             }
         });
         let response = response.response.labelled_by(label);
@@ -265,7 +269,7 @@ fn run(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
     if let Some(running) = view.jobs.running() {
         let (text, fraction) = running.words();
         ui.label(RichText::new(text).color(theme::TEXT));
-        bar(ui, fraction);
+        widgets::bar(ui, fraction, "Progress");
         ui.add_space(2.0);
         let cancel = egui::Button::new(RichText::new("Cancel").color(theme::TEXT_BRIGHT));
         if ui.add_sized(size, cancel).on_hover_text("Stops within one step (Esc)").clicked() {
@@ -283,20 +287,4 @@ fn run(ui: &mut Ui, view: &GenerateView<'_>, commands: &mut CommandQueue) {
             commands.push(Command::Generate);
         }
     });
-}
-
-/// A thin bar; moving stripes are not needed where no fraction is known, an empty rail says it too.
-fn bar(ui: &mut Ui, fraction: Option<f32>) {
-    let size = egui::vec2(ui.available_width(), 5.0);
-    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
-    response.widget_info(|| {
-        let mut info = egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, "Progress");
-        info.value = fraction.map(f64::from);
-        info
-    });
-    ui.painter().rect_filled(rect, 2.5, theme::WELL);
-    if let Some(fraction) = fraction {
-        let filled = rect.with_max_x(rect.left() + rect.width() * fraction.clamp(0.0, 1.0));
-        ui.painter().rect_filled(filled, 2.5, theme::ACCENT);
-    }
 }

@@ -8,6 +8,7 @@ pub mod help;
 pub mod lora;
 pub mod mask;
 pub mod memory;
+pub mod models;
 pub mod notices;
 pub mod prior;
 pub mod prompts;

@@ -2,7 +2,14 @@
 
 use egui::{RichText, Ui};
 
-use crate::{app::theme, geometry::Extent};
+use crate::{
+    app::{
+        commands::{Command, CommandQueue},
+        library::Ask,
+        theme,
+    },
+    geometry::Extent,
+};
 
 /// What the line says.
 pub struct StatusView {
@@ -13,20 +20,34 @@ pub struct StatusView {
     pub device: String,
 }
 
-pub fn show(ui: &mut Ui, view: Option<&StatusView>) {
+/// `news` is what is being fetched, in a few words.
+pub fn show(
+    ui: &mut Ui,
+    view: Option<&StatusView>,
+    news: Option<String>,
+    commands: &mut CommandQueue,
+) {
     let quiet = |text: String| RichText::new(text).small().color(theme::TEXT_QUIET);
     ui.horizontal_centered(|ui| {
-        let Some(view) = view else {
-            ui.label(quiet("No picture".into()));
-            return;
-        };
-        ui.label(RichText::new(&view.name).small().color(theme::TEXT));
-        ui.label(quiet(view.extent.to_string().replace('x', " × ")));
-        if view.unsaved {
-            ui.label(quiet("not saved".into()));
+        match view {
+            None => drop(ui.label(quiet("No picture".into()))),
+            Some(view) => {
+                ui.label(RichText::new(&view.name).small().color(theme::TEXT));
+                ui.label(quiet(view.extent.to_string().replace('x', " × ")));
+                if view.unsaved {
+                    ui.label(quiet("not saved".into()));
+                }
+            }
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.label(quiet(view.device.clone()));
+            if let Some(view) = view {
+                ui.label(quiet(view.device.clone()));
+            }
+            if let Some(news) = news
+                && ui.link(RichText::new(news).small()).on_hover_text("Shows the models").clicked()
+            {
+                commands.push(Command::Library(Ask::Toggle));
+            }
         });
     });
 }

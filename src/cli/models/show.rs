@@ -1,67 +1,19 @@
-//! `overpaint models`: what can be named with `--model`, and what a model is.
-
-use std::path::Path;
+//! `overpaint models show`: what a model is.
 
 use serde_json::{Value, json};
 
-use super::{Failure, arguments::Models};
-use crate::catalog::{
-    self, ControlNetFolder, Entry, Kind, Model, ModelFolder, PriorFolder, SingleFile,
+use super::super::Failure;
+use crate::{
+    catalog::{self, ControlNetFolder, Kind, Model, ModelFolder, PriorFolder, SingleFile},
+    engine::{Request, memory},
+    geometry::Extent,
 };
 
-/// Prints the list, or one model.
-pub fn run(arguments: &Models) -> Result<(), Failure> {
-    match (arguments.action.as_deref(), &arguments.model) {
-        (Some("show"), Some(model)) => show(model, arguments.json),
-        (_, Some(model)) => {
-            Err(Failure::Bad(format!("`list` takes no model; for one use `models show {model}`")))
-        }
-        _ => {
-            list(arguments.json);
-            Ok(())
-        }
-    }
-}
-
-fn list(json: bool) {
-    let entries = catalog::list();
-    if json {
-        let all: Vec<_> = entries.iter().map(json_of).collect();
-        println!("{}", Value::from(all));
-        return;
-    }
-    let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
-    for entry in &entries {
-        println!("{:width$}  {}", entry.id, entry.about);
-    }
-    for (id, folder) in catalog::controlnets() {
-        println!("{id:width$}  {}", folder.about());
-    }
-    println!();
-    println!("Checkpoints and folders in diffusers layout can be named by path; {}", places());
-}
-
-/// Where models are looked for, in one line.
-pub fn places() -> String {
-    let folders = catalog::places::model_folders();
-    let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-    format!("models are looked for in {}, and in the hub's cache", folders.join(", "))
-}
-
-fn json_of(entry: &Entry) -> Value {
-    json!({
-        "id": entry.id,
-        "name": entry.name,
-        "about": entry.about,
-        "path": entry.path,
-        "problem": entry.model.as_ref().err(),
-    })
-}
-
-fn show(model: &str, json: bool) -> Result<(), Failure> {
-    let file = Path::new(model);
-    if file.is_file() {
-        let file = SingleFile::open(file).map_err(Failure::bad)?;
+/// Prints what a model is.
+pub fn show(model: &str, json: bool) -> Result<(), Failure> {
+    let located = catalog::locate(model).unwrap_or_else(|_| model.into());
+    if located.is_file() {
+        let file = SingleFile::open(&located).map_err(Failure::bad)?;
         print(single_file(&file), json);
         return Ok(());
     }
@@ -134,6 +86,12 @@ fn facts(folder: &ModelFolder) -> Rows {
         ("size", json!(folder.native_size)),
         ("can", json!(folder.abilities())),
     ];
+    // With the program's own settings, at the size that it paints best at.
+    let request = Request { model: folder.path.display().to_string(), ..Request::default() };
+    let side = folder.native_size;
+    if let Ok(bytes) = memory::foresee(folder, &request, Extent::new(side, side)) {
+        facts.push(("memory", json!(memory::in_words(bytes))));
+    }
     if folder.image_embeds.is_some() {
         let prior = catalog::prior_for(folder, None);
         let found = prior.map_or_else(|error| error.to_string(), |p| p.path.display().to_string());

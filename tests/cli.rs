@@ -328,8 +328,8 @@ fn models_and_doctor_tell_what_is_here() {
     let output = run(folder.path(), &["models", "--json"]);
     assert_done(&output);
     let models: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let ids: Vec<&str> =
-        models.as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    let models = models["models"].as_array().unwrap();
+    let ids: Vec<&str> = models.iter().map(|model| model["id"].as_str().unwrap()).collect();
     for id in ["content-aware", "base-sharded", "inpaint-pndm"] {
         assert!(ids.contains(&id), "{ids:?}");
     }

@@ -22,7 +22,7 @@ use crate::{
         PromptReader, Request,
         prompts::{FoundEmbedding, found_embeddings},
     },
-    hub::Found,
+    hub::{Found, Verified},
     pixels::{
         Mask, Picture,
         blend::Blend,
@@ -109,6 +109,8 @@ pub enum Done {
     Shelf(Box<Shelf>),
     /// What the hub found under these words.
     Searched(String, Result<Vec<Found>, String>),
+    /// What reading a repository again has shown.
+    Verified(String, Result<Verified, String>),
     /// Files were deleted, or could not be.
     Deleted(Result<(), String>),
 }

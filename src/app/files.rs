@@ -39,6 +39,7 @@ impl App {
                 Done::Embeddings(found) => self.settings.embeddings.take(found),
                 Done::Shelf(shelf) => self.show_shelf(*shelf),
                 Done::Searched(words, found) => self.show_found(words, found),
+                Done::Verified(name, verified) => self.show_verified(name, verified),
                 Done::Deleted(result) => {
                     result.unwrap_or_else(|why| self.complain(why));
                     self.look_at_shelf();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::widgets::human_time;
 use crate::{
-    engine::{Event, EventKind, JobId, Loading, Outcome, Preview, Progress},
+    engine::{Event, EventKind, JobId, Loaded, Loading, Outcome, Preview, Progress},
     render::StagedLayer,
 };
 
@@ -12,6 +12,8 @@ use crate::{
 #[derive(Default)]
 pub struct Jobs {
     running: Option<Running>,
+    /// The models in memory after the last run, the last used first.
+    pub loaded: Vec<Loaded>,
 }
 
 /// A job between its submission and its ending.
@@ -51,7 +53,10 @@ impl Jobs {
             EventKind::Queued => running.state = State::Queued,
             EventKind::Loading(loading) => running.state = State::Loading(loading),
             EventKind::Step(progress) => running.state = State::Step(progress),
-            EventKind::Finished(outcome) => return self.end(Ending::Finished(outcome)),
+            EventKind::Finished(outcome) => {
+                self.loaded.clone_from(&outcome.loaded);
+                return self.end(Ending::Finished(outcome));
+            }
             // Nothing that this waits for selects.
             EventKind::Selected(_) => {}
             EventKind::Cancelled => return self.end(Ending::Cancelled),

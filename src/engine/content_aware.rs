@@ -43,7 +43,16 @@ pub fn run(
         .collect::<Result<_, _>>()?;
     let (elapsed, recording) = (started.elapsed(), Recording::default());
     let (request, notes) = (request.clone(), Vec::new());
-    Ok(Outcome { seed, images, elapsed, request, notes, recording, foreseen_bytes: None })
+    Ok(Outcome {
+        seed,
+        images,
+        elapsed,
+        request,
+        notes,
+        recording,
+        foreseen_bytes: None,
+        loaded: Vec::new(),
+    })
 }
 
 /// What the fill's fraction means in steps.

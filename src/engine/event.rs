@@ -107,6 +107,17 @@ pub struct Outcome {
     pub recording: Recording,
     /// The memory that was foreseen for the run, in bytes; nothing where no network ran.
     pub foreseen_bytes: Option<u64>,
+    /// The models that stay loaded, the last used first.
+    pub loaded: Vec<Loaded>,
+}
+
+/// A model in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// For a person.
+    pub name: String,
+    /// Of its weights.
+    pub bytes: u64,
 }
 
 /// Tensors kept for comparison with other programs, as f32 in row-major order.

@@ -57,7 +57,16 @@ pub fn run(
         made.into_iter().map(|picture| plan.composite.apply(picture)).collect();
     let elapsed = started.elapsed();
     let (request, foreseen_bytes) = (request.clone(), Some(foreseen_bytes));
-    Ok(Outcome { seed, images, elapsed, request, notes, recording, foreseen_bytes })
+    Ok(Outcome {
+        seed,
+        images,
+        elapsed,
+        request,
+        notes,
+        recording,
+        foreseen_bytes,
+        loaded: Vec::new(),
+    })
 }
 
 /// One pass among those of its run.

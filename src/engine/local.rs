@@ -1,4 +1,4 @@
-//! The backend that runs on this machine: keeps one model resident and runs jobs with it.
+//! The backend that runs on this machine: keeps models resident and runs jobs with them.
 
 use super::{
     Backend, EngineError, Monitor, Outcome, Request, SelectRequest, Selected, Task, autoencoder,
@@ -43,8 +43,10 @@ impl Backend for LocalBackend {
         if request.memory_budget.is_some() {
             memory::give_back_at_once();
         }
-        self.residents.keep(&passes);
-        job::run(&mut self.residents, &passes, request, &plan, seed, foreseen, monitor)
+        let residents = &mut self.residents;
+        residents.keep(&passes, foreseen, memory::room(request, residents.bytes()));
+        let made = job::run(residents, &passes, request, &plan, seed, foreseen, monitor)?;
+        Ok(Outcome { loaded: residents.loaded(), ..made })
     }
 
     fn select(

@@ -55,8 +55,8 @@ pub use backend::{Backend, EngineError, Monitor};
 pub use control::ControlNet;
 pub use device::{device_name, this_machine};
 pub use event::{
-    Event, EventKind, Generated, JobId, Loading, Outcome, PassNumber, Preview, Progress, Recorded,
-    Recording,
+    Event, EventKind, Generated, JobId, Loaded, Loading, Outcome, PassNumber, Preview, Progress,
+    Recorded, Recording,
 };
 pub use handover::{Handover, handovers};
 pub use local::{diffusion_backend, preflight};

@@ -4,12 +4,23 @@ use std::path::PathBuf;
 
 use candle_core::DType;
 
-use super::{Device, EngineError, Monitor, device, memory::Arrangement, models::Model, pass::Pass};
+use super::{
+    Device, EngineError, Loaded, Monitor, device, memory::Arrangement, models::Model, pass::Pass,
+};
 
-/// See the module. The models of the run before stay, so that it can be repeated at once.
+/// See the module. Those of earlier runs stay as long as there is room, so that switching back is
+/// instant.
 #[derive(Default)]
 pub struct Residents {
-    models: Vec<(Key, Model)>,
+    /// The last used first.
+    models: Vec<Resident>,
+}
+
+struct Resident {
+    key: Key,
+    model: Model,
+    /// Bytes of its weights.
+    weights: u64,
 }
 
 /// A loaded model serves requests that agree in these.
@@ -21,9 +32,31 @@ struct Key {
 }
 
 impl Residents {
-    /// Drops every model but those of a run: others need not fit into memory beside them.
-    pub fn keep(&mut self, passes: &[Pass]) {
-        self.models.retain(|(key, _)| passes.iter().any(|pass| pass.folder.path == key.path));
+    /// Makes room for a run that takes `foreseen` bytes, where it and all that stays may take `room`:
+    /// the models that were not used for longest go first. Where no room is known, all others go.
+    pub fn keep(&mut self, passes: &[Pass], foreseen: u64, room: Option<u64>) {
+        let mut taken = foreseen;
+        self.models.retain(|resident| {
+            if passes.iter().any(|pass| pass.folder.path == resident.key.path) {
+                return true;
+            }
+            taken = taken.saturating_add(resident.weights);
+            room.is_some_and(|room| taken <= room)
+        });
+    }
+
+    /// What is loaded, the last used first.
+    pub fn loaded(&self) -> Vec<Loaded> {
+        let loaded = |resident: &Resident| Loaded {
+            name: resident.model.folder().name.clone(),
+            bytes: resident.weights,
+        };
+        self.models.iter().map(loaded).collect()
+    }
+
+    /// Bytes of all weights.
+    pub fn bytes(&self) -> u64 {
+        self.models.iter().map(|resident| resident.weights).sum()
     }
 
     /// The model, loaded if it was not.
@@ -35,29 +68,28 @@ impl Residents {
         let device = device::open(request.device)?;
         let dtype = device::dtype(request.dtype, &device);
         let key = Key { path: folder.path.clone(), device: request.device, dtype };
-        let index = match self.models.iter().position(|(resident, _)| *resident == key) {
-            Some(index) => index,
+        let resident = match self.models.iter().position(|resident| resident.key == key) {
+            Some(index) => self.models.remove(index),
             None => {
                 // Dropped first: the same in another format need not fit beside it.
-                self.models.retain(|(resident, _)| resident.path != key.path);
-                self.rest_others(None, arrangement);
+                self.models.retain(|resident| resident.key.path != key.path);
+                self.rest_all(arrangement);
                 let vae = request.vae.as_deref();
                 let model = Model::load(folder, vae, device, dtype, arrangement, monitor)?;
-                self.models.push((key, model));
-                self.models.len() - 1
+                Resident { key, model, weights: arrangement.weights }
             }
         };
-        self.rest_others(Some(index), arrangement);
-        let model = &mut self.models[index].1;
+        self.rest_all(arrangement);
+        self.models.insert(0, resident);
+        let model = &mut self.models[0].model;
         model.arrange(arrangement);
         Ok(model)
     }
 
     /// Makes room where one model does not fit beside another.
-    fn rest_others(&self, index: Option<usize>, arrangement: &Arrangement) {
+    fn rest_all(&self, arrangement: &Arrangement) {
         if arrangement.alone {
-            let others = self.models.iter().enumerate().filter(|(i, _)| Some(*i) != index);
-            others.for_each(|(_, (_, model))| model.rest());
+            self.models.iter().for_each(|resident| resident.model.rest());
         }
     }
 }

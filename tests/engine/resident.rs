@@ -116,6 +116,31 @@ fn a_second_run_with_another_seed_starts_to_sample_at_once() {
 }
 
 #[test]
+fn models_stay_loaded_while_there_is_room_and_the_last_used_stays_longest() {
+    let mut engine = engine();
+    let names = |outcome: &Outcome| -> Vec<String> {
+        outcome.loaded.iter().map(|loaded| loaded.name.clone()).collect()
+    };
+    for name in ["inpaint-pndm", "base-sharded", "base-v"] {
+        run(&mut engine, request(name));
+    }
+    let back = run(&mut engine, request("base-sharded"));
+    assert_eq!(loadings(&back), ["Decoding the picture"], "it was still loaded");
+    let last = run(&mut engine, request("base-v"));
+    let last = outcome(&last);
+    assert_eq!(names(last), ["base-v", "base-sharded", "inpaint-pndm"]);
+    let bytes: Vec<u64> = last.loaded.iter().map(|loaded| loaded.bytes).collect();
+    // Room for the run and the model that was used before it, but not for the one before that.
+    let room = last.foreseen_bytes.unwrap() + bytes[1] + bytes[2] / 2;
+    let budget = Some(room as f64 / f64::from(1 << 30));
+    let tight = Request { memory_budget: budget, ..request("base-v") };
+    let events = run(&mut engine, tight);
+    assert_eq!(names(outcome(&events)), ["base-v", "base-sharded"]);
+    let gone = run(&mut engine, request("inpaint-pndm"));
+    assert!(loadings(&gone).contains(&"Loading the U-Net"), "{:?}", loadings(&gone));
+}
+
+#[test]
 fn bytes_outside_the_mask_are_the_pictures_own_in_previews_and_results() {
     for (model, method) in [
         ("inpaint-pndm", PreviewMethod::Linear),

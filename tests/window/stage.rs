@@ -90,6 +90,7 @@ impl Backend for Scripted {
             request: request.clone(),
             recording: Recording::default(),
             foreseen_bytes: None,
+            loaded: Vec::new(),
         })
     }
 

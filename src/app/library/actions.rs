@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Ask, Library, Shelf, transfers::Outcome};
+use super::{Ask, Check, Library, Shelf, transfers::Outcome};
 use crate::{
     app::{
         App,
@@ -10,7 +10,7 @@ use crate::{
         loras,
     },
     catalog::{self, places::ADDED},
-    hub::{Choice, Client, Downloads, Found, Stop, Wanted},
+    hub::{Choice, Client, Downloads, Found, Stop, Verified, Wanted},
 };
 
 impl App {
@@ -21,8 +21,9 @@ impl App {
             Ask::Get(key) => self.get_model(&key),
             Ask::Pause(key) => self.stop_download(&key, Stop::Pause),
             Ask::Cancel(key) => self.stop_download(&key, Stop::Cancel),
-            Ask::AskToRemove(name) => self.library.removing = name,
+            Ask::ConfirmRemoval(name) => self.library.removing = name,
             Ask::Remove(name) => self.remove_model(name),
+            Ask::Verify(name) => self.verify_model(name),
             Ask::Search => self.search_hub(),
             Ask::ChooseFolder => self.ask_for(Purpose::ModelsFolder),
             Ask::AddFolder(folder) => self.add_model_folder(&folder),
@@ -105,6 +106,35 @@ impl App {
         });
     }
 
+    /// Reads a repository again, elsewhere.
+    fn verify_model(&mut self, repository: String) {
+        self.library.checks.insert(repository.clone(), Check::Reading);
+        let cache = self.library.settings.cache.clone();
+        self.background.work("reading a model again", move || {
+            let verified = crate::hub::verify(&cache, &repository, &mut |_| true);
+            Done::Verified(repository, verified.map_err(|error| error.to_string()))
+        });
+    }
+
+    /// What is damaged is named, and offered for another download.
+    pub(in crate::app) fn show_verified(
+        &mut self,
+        repository: String,
+        verified: Result<Verified, String>,
+    ) {
+        match verified {
+            Ok(Verified { damaged, .. }) => {
+                let files: Vec<String> = damaged.into_iter().map(|(file, _)| file).collect();
+                let check = if files.is_empty() { Check::Whole } else { Check::Damaged(files) };
+                self.library.checks.insert(repository, check);
+            }
+            Err(why) => {
+                self.library.checks.remove(&repository);
+                self.complain(why);
+            }
+        }
+    }
+
     fn remove_model(&mut self, repository: String) {
         self.library.removing = None;
         let cache = self.library.settings.cache.clone();
@@ -122,6 +152,8 @@ impl App {
                 Outcome::Nothing => {}
                 Outcome::Next(key) => self.get_model(&key),
                 Outcome::Finished { name, .. } => {
+                    // What was known to be damaged may be whole again.
+                    self.library.checks.clear();
                     self.tell(ctx, format!("{name} is here"));
                     self.look_at_shelf();
                 }

@@ -28,8 +28,10 @@ pub enum Ask {
     Pause(String),
     Cancel(String),
     /// Asks before something is deleted; nothing takes the question back.
-    AskToRemove(Option<String>),
+    ConfirmRemoval(Option<String>),
     Remove(String),
+    /// Reads what was fetched again and compares it with its digests.
+    Verify(String),
     /// Asks the hub for the words in the field.
     Search,
     ChooseFolder,
@@ -61,6 +63,8 @@ pub struct Library {
     pub looking: bool,
     /// What the person is asked about before it is deleted.
     pub removing: Option<String>,
+    /// Repositories that were read again, and what came of it.
+    pub checks: HashMap<String, Check>,
     /// The thread that fetches, from the first download on.
     downloads: Option<Downloads>,
     wake: crate::hub::Wake,
@@ -88,6 +92,15 @@ pub struct Offered {
     pub loras: Vec<ShelfFile>,
 }
 
+/// What reading a repository again has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    Reading,
+    Whole,
+    /// These files are damaged or missing.
+    Damaged(Vec<String>),
+}
+
 /// A search of the hub.
 #[derive(Debug, Default)]
 pub struct Search {
@@ -111,6 +124,7 @@ impl Library {
             shelf: Shelf::default(),
             looking: false,
             removing: None,
+            checks: HashMap::new(),
             downloads: None,
             wake: Arc::new(move || ctx.request_repaint()),
         }
@@ -132,9 +146,11 @@ impl Library {
         Some(format!("{} could not be fetched", transfer.name))
     }
 
-    /// Where a preset lies, if it was fetched.
+    /// Where a preset lies, if it was fetched and is not known to be damaged.
     pub fn place_of(&self, preset: &Preset) -> Option<&PathBuf> {
-        self.shelf.presets.get(&preset.id)
+        let damaged = |name: &String| matches!(self.checks.get(name), Some(Check::Damaged(_)));
+        let place = self.shelf.presets.get(&preset.id)?;
+        (!preset.repositories.iter().any(damaged)).then_some(place)
     }
 }
 

@@ -75,7 +75,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         });
         if view.settings.prior.is_read_through {
             super::prior::show(ui, &mut view.settings.prior);
-            super::memory::show(ui, view.settings, view.foreseen);
+            super::memory::show(ui, view.settings, view.foreseen, &view.jobs.loaded);
             return;
         }
         ui.add_enabled_ui(diffuses, |ui| {
@@ -87,7 +87,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
             super::xl::show(ui, view.settings, view.models);
         }
         if diffuses {
-            super::memory::show(ui, view.settings, view.foreseen);
+            super::memory::show(ui, view.settings, view.foreseen, &view.jobs.loaded);
         }
     });
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     catalog,
     engine::{
-        Request,
+        Loaded, Request,
         memory::{foresee, in_words, machine_bytes},
     },
     geometry::Extent,
@@ -76,12 +76,19 @@ fn words(request: &Request) -> (String, String) {
     }
 }
 
-pub fn show(ui: &mut Ui, settings: &mut Settings, foreseen: &mut Foreseen) {
+/// `loaded` are the models in memory.
+pub fn show(ui: &mut Ui, settings: &mut Settings, foreseen: &mut Foreseen, loaded: &[Loaded]) {
     let (most, held) = (foreseen.most, ui.input(|input| input.pointer.any_down()));
     let (title, text) = foreseen.text(settings, held);
     let text = RichText::new(text).small().color(theme::TEXT_QUIET);
     CollapsingHeader::new(title).id_salt("memory").show(ui, |ui| {
         ui.add(egui::Label::new(text).wrap());
+        for Loaded { name, bytes } in loaded {
+            let text = format!("Loaded: {name}, {}", in_words(*bytes));
+            let text = RichText::new(text).small().color(theme::TEXT_QUIET);
+            ui.add(egui::Label::new(text).wrap())
+                .on_hover_text("It stays while there is room: the next run with it starts at once.");
+        }
         widgets::slider(
             ui,
             "Budget",

@@ -21,6 +21,8 @@ pub struct Arrangement {
     pub alone: bool,
     /// The most that the process will take, in bytes.
     pub predicted: u64,
+    /// Bytes of all weights of the model.
+    pub weights: u64,
 }
 
 impl Default for Arrangement {
@@ -34,6 +36,7 @@ impl Default for Arrangement {
             room: None,
             alone: false,
             predicted: 0,
+            weights: 0,
         }
     }
 }
@@ -78,7 +81,7 @@ impl Arrangement {
     /// Everything stays, whatever it takes.
     fn lavish(needs: &Needs) -> Self {
         let all = Self::default();
-        Self { predicted: all.peak(needs), ..all }
+        Self { predicted: all.peak(needs), weights: needs.weights(), ..all }
     }
 
     /// Limits the autoencoder's work where the whole of it does not fit.

@@ -78,6 +78,18 @@ fn others(passes: &[Pass], needs: &[Needs], index: usize) -> u64 {
     bytes
 }
 
+/// The bytes that a run may fill together with what stays loaded from others, of which `held` bytes
+/// are in memory already: the budget of the request, otherwise most of what the machine has free.
+/// Nothing is known of the memory of graphics cards.
+pub(super) fn room(request: &Request, held: u64) -> Option<u64> {
+    if let Some(budget) = request.memory_budget {
+        return Some(bytes(budget));
+    }
+    let is_processor = device::open(request.device).is_ok_and(|device| device.is_cpu());
+    let (_, free) = machine_bytes().filter(|_| is_processor)?;
+    Some((free + held) / 10 * 9)
+}
+
 /// A budget in GiB as bytes.
 fn bytes(gib: f64) -> u64 {
     (gib * GIB) as u64

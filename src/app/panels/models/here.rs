@@ -2,11 +2,14 @@
 
 use egui::{Align, Label, Layout, RichText, Ui};
 
-use super::{card::command_for, quiet};
+use super::{
+    card::{self, command_for},
+    quiet,
+};
 use crate::{
     app::{
         commands::{Command, CommandQueue},
-        library::{Ask, Library},
+        library::{Ask, Check, Library},
         theme,
     },
     catalog::{Kind, scan},
@@ -68,7 +71,9 @@ fn group(kind: Option<Kind>) -> &'static str {
 fn stored_line(ui: &mut Ui, stored: &Stored, library: &Library, commands: &mut CommandQueue) {
     let name = &stored.repository;
     let busy = library.transfers.iter().any(|t| t.current().is_some());
-    line(ui, name, &human_size(stored.bytes), &stored.folder.display().to_string(), |ui| {
+    let check = library.checks.get(name);
+    let facts = format!("{}{}", human_size(stored.bytes), words_of(check));
+    line(ui, name, &facts, &stored.folder.display().to_string(), |ui| {
         let tip = format!("Frees {}. It can be fetched again.", human_size(stored.bytes));
         let mut button = |text: &str, tip: &str| {
             let button = ui.add_enabled(!busy, egui::Button::new(text));
@@ -78,15 +83,41 @@ fn stored_line(ui: &mut Ui, stored: &Stored, library: &Library, commands: &mut C
         };
         if library.removing.as_ref() == Some(name) {
             if button("Keep", "") {
-                commands.push(Command::Library(Ask::AskToRemove(None)));
+                commands.push(Command::Library(Ask::ConfirmRemoval(None)));
             }
             if button("Delete it", &tip) {
                 commands.push(Command::Library(Ask::Remove(name.clone())));
             }
-        } else if button("Delete ...", &tip) {
-            commands.push(Command::Library(Ask::AskToRemove(Some(name.clone()))));
+        } else {
+            if button("Delete ...", &tip) {
+                commands.push(Command::Library(Ask::ConfirmRemoval(Some(name.clone()))));
+            }
+            let (text, tip, ask) = match check {
+                Some(Check::Reading) => return,
+                Some(Check::Damaged(_)) => {
+                    ("Get again", "Fetches what is damaged or missing", Ask::Get(name.clone()))
+                }
+                _ => ("Check", "Reads all of it and compares digests", Ask::Verify(name.clone())),
+            };
+            if button(text, tip) {
+                commands.push(Command::Library(ask));
+            }
         }
     });
+    if let Some(transfer) = library.transfers.get(name) {
+        card::progress(ui, transfer, commands);
+    }
+}
+
+fn words_of(check: Option<&Check>) -> String {
+    match check {
+        None => String::new(),
+        Some(Check::Reading) => " · reading it again ...".into(),
+        Some(Check::Whole) => " · all of it is whole".into(),
+        Some(Check::Damaged(files)) => {
+            format!(" · damaged and put aside: {}", files.join(", "))
+        }
+    }
 }
 
 fn file_line(ui: &mut Ui, found: &scan::Found, chosen: &str, commands: &mut CommandQueue) {
@@ -110,7 +141,7 @@ fn file_line(ui: &mut Ui, found: &scan::Found, chosen: &str, commands: &mut Comm
 /// A name with facts below, and a button at the right.
 fn line(ui: &mut Ui, name: &str, facts: &str, tip: &str, button: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
-        let width = ui.available_width() - 170.0;
+        let width = ui.available_width() - 200.0;
         ui.allocate_ui_with_layout(egui::vec2(width, 0.0), Layout::top_down(Align::Min), |ui| {
             ui.set_width(width);
             ui.spacing_mut().item_spacing.y = 1.0;

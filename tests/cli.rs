@@ -69,6 +69,51 @@ fn a_content_aware_fill_changes_the_hole_and_nothing_else() {
     assert!(changed_inside(&original, &mask, &result) > 100);
 }
 
+#[test]
+fn bench_measures_a_small_architecture_part_by_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = ["bench", "tiny", "--device", "cpu", "--repeat", "2", "--threads", "1"];
+    let output = run(folder.path(), &[&bench[..], &["--json"]].concat());
+    assert_done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report["side"].as_u64(), report["threads"].as_u64()), (Some(64), Some(1)));
+    assert!(report["matmul_flops_per_second"].as_f64().unwrap() > 0.0);
+    let stages = report["stages"].as_array().unwrap();
+    let names: Vec<&str> = stages.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+    let all = ["text", "encode", "decode", "unet-guided", "unet", "preview", "composite"];
+    assert_eq!(names, all);
+    for stage in stages {
+        assert_eq!(stage["runs_s"].as_array().unwrap().len(), 2, "{stage}");
+        assert!(stage["fastest_s"].as_f64() <= stage["median_s"].as_f64(), "{stage}");
+    }
+    let only = ["--only", "unet", "--only", "preview", "--side", "128"];
+    let output = run(folder.path(), &[&bench[..], &only].concat());
+    assert_done(&output);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("tiny, 128 px, CPU, f32, 1 threads"), "{table}");
+    assert!(table.contains("unet ") && table.contains("preview") && !table.contains("decode"));
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure() {
+    let folder = tempfile::tempdir().unwrap();
+    for (words, says) in [
+        (&["sd16"][..], "sdxl-inpaint"),
+        (&["tiny", "--only", "encoder"], "unet-guided"),
+        (&["tiny", "--repeat", "0"], "--repeat"),
+        (&["tiny", "--threads", "none"], "--threads"),
+        (&["tiny", "--side", "100"], "64"),
+        (&["tiny", "--side", "8192"], "4096"),
+        (&["tiny", "--dtype", "f8"], "bf16"),
+        (&["tiny", "--device", "gpu"], "cuda:N"),
+        (&["tiny", "extra"], "extra"),
+    ] {
+        let output = run(folder.path(), &[&["bench"], words].concat());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(stderr(&output).contains(says), "{words:?}: {}", stderr(&output));
+    }
+}
+
 /// A fresh machine, no options: the starter model where the source tree has it.
 #[test]
 fn without_a_name_a_prompt_takes_the_starter_and_none_the_content_aware_fill() {
@@ -257,7 +302,6 @@ fn bad_arguments_and_inputs_are_refused_before_anything_runs() {
         (with(&["--embedding", "x.safetensors:<x>"]), "no embedding `x.safetensors`"),
         (with(&["--no-such-option"]), "--no-such-option"),
         (plain(&["sweep", &image, "--mask", &mask]), "sweep is not supported yet"),
-        (plain(&["bench"]), "bench is not supported yet"),
     ];
     let before: Vec<PathBuf> = files(folder.path());
     for (arguments, reason) in cases {

@@ -8,6 +8,7 @@ use super::{models::Models, values};
 use crate::{
     engine::{
         Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
+        bench::Stage,
     },
     geometry::Extent,
     pixels::blend::{EdgeWidth, Seam},
@@ -50,8 +51,8 @@ pub enum Command {
     Sweep(Rest),
     /// Models: list, find, fetch, check, remove
     Models(Models),
-    /// Measure this machine (not yet)
-    Bench(Rest),
+    /// Measure how fast this machine is, without any model
+    Bench(Bench),
     /// Say what this machine offers and where things are
     Doctor,
 }
@@ -61,6 +62,39 @@ pub enum Command {
 pub struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub rest: Vec<String>,
+}
+
+/// Runs the networks of a published architecture with random weights, the parts of a generation one
+/// by one: `text` (the prompt), `encode`, `decode` (the autoencoder), `unet-guided`, `unet` (an
+/// evaluation with and without guidance), `preview`, `composite`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The architecture, in its full size: sd15, sd15-inpaint, sd2-inpaint, sdxl, sdxl-inpaint, refiner;
+    /// tiny is of no use but to see that measuring works
+    #[arg(value_name = "ARCHITECTURE", default_value = "sd15", value_parser = values::architecture)]
+    pub architecture: String,
+    /// Measure this part alone; may be given several times [default: all of them]
+    #[arg(long, value_name = "STAGE", value_parser = values::stage)]
+    pub only: Vec<Stage>,
+    /// Runs of each part after the first, which does not count, 1 or more
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::count)]
+    pub repeat: usize,
+    /// The picture's sides in pixels, a multiple of 64, 64 to 4096 [default: what the architecture was
+    /// made for]
+    #[arg(long, value_name = "PX")]
+    pub side: Option<usize>,
+    /// auto, cpu, cuda, cuda:N, metal [default: auto]
+    #[arg(long, value_name = "DEVICE", value_parser = values::device)]
+    pub device: Option<Device>,
+    /// Number format of the U-Net: f32, f16, bf16 [default: f32 on the processor, otherwise f16]
+    #[arg(long, value_name = "FORMAT", value_parser = values::dtype)]
+    pub dtype: Option<Dtype>,
+    /// Threads of the processor, 1 or more [default: all]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub threads: Option<usize>,
+    /// The result as one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -377,7 +411,7 @@ pub struct Machine {
     #[arg(long, value_name = "GIB")]
     pub memory_budget: Option<f64>,
     /// Threads of the processor, 1 or more [default: all]
-    #[arg(long, value_name = "N", value_parser = values::threads)]
+    #[arg(long, value_name = "N", value_parser = values::count)]
     pub threads: Option<usize>,
 }
 

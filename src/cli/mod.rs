@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad arguments or input (nothing was run), 130 cancelled.
 
 mod arguments;
+mod bench;
 mod build;
 mod controls;
 mod doctor;
@@ -93,9 +94,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Models(arguments) => models::run(&arguments),
         Command::Doctor => doctor::report(),
         Command::Sweep(_) => Err(not_yet("sweep", "run `overpaint fill` once for each setting")),
-        Command::Bench(_) => {
-            Err(not_yet("bench", "`overpaint fill --json` tells how long each run took"))
-        }
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 

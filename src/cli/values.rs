@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     engine::{
         Device, Dtype, EmbeddingUse, FillMode, LoraUse, NoiseKind, PreviewMethod, PromptSyntax,
+        bench::{self, Stage},
     },
     geometry::Extent,
     pixels::blend::Seam,
@@ -52,6 +53,18 @@ pub fn preview(text: &str) -> Result<PreviewMethod, String> {
             ("full", PreviewMethod::Full),
         ],
     )
+}
+
+/// A part that can be measured.
+pub fn stage(text: &str) -> Result<Stage, String> {
+    choice(text, &Stage::ALL.map(|stage| (stage.name(), stage)))
+}
+
+/// One of the architectures that can be measured.
+pub fn architecture(text: &str) -> Result<String, String> {
+    let names = bench::names();
+    let choices: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    choice(text, &choices).map(str::to_owned)
 }
 
 pub fn fill_mode(text: &str) -> Result<FillMode, String> {
@@ -116,7 +129,7 @@ pub fn offset(text: &str) -> Result<(i32, i32), String> {
         .ok_or_else(|| "must be X,Y in pixels, as in 0,64".into())
 }
 
-pub fn threads(text: &str) -> Result<usize, String> {
+pub fn count(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=1024).contains(threads));
     threads.ok_or_else(|| "must be a whole number from 1 to 1024".into())
 }
@@ -157,7 +170,7 @@ mod tests {
         assert_eq!(seed("-1"), Ok(u64::MAX));
         assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
         assert!(seed("1.5").is_err());
-        assert!(threads("0").is_err());
+        assert!(count("0").is_err());
     }
 
     #[test]

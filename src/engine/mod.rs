@@ -5,6 +5,7 @@
 
 mod autoencoder;
 pub mod backend;
+pub mod bench;
 mod calibration;
 pub mod compositing;
 mod conditions;

@@ -11,7 +11,7 @@ mod process;
 
 pub use arrangement::Arrangement;
 pub use needs::Needs;
-pub(super) use process::give_back_at_once;
+pub(super) use process::{forget_peak, give_back_at_once};
 pub use process::{machine_bytes, peak_bytes};
 
 use super::{

@@ -35,6 +35,14 @@ impl AutoencoderConfig {
         Self::read(ConfigReader::open(file)?)
     }
 
+    /// As [`open`](Self::open) for `text`, the content of `file`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        Self::read(ConfigReader::parse(file, text)?)
+    }
+
     fn read(mut json: ConfigReader) -> Result<Self> {
         let block_out_channels: Vec<usize> = json.take("block_out_channels", vec![64])?;
         let count = block_out_channels.len();

@@ -6,13 +6,13 @@ use super::{
 };
 
 /// A level as far as memory goes.
-struct Part {
-    steps: Vec<Step>,
+pub(super) struct Part {
+    pub steps: Vec<Step>,
     /// Channels that come in, at the size before any change.
-    inputs: usize,
+    pub inputs: usize,
     outputs: usize,
     /// How many times smaller than the picture, a side, at its larger end and where it comes in.
-    shrunk: usize,
+    pub shrunk: usize,
     shrunk_input: usize,
     /// Where it goes out.
     shrunk_output: usize,
@@ -88,7 +88,7 @@ fn resnets(count: usize, inputs: usize, outputs: usize) -> Vec<Step> {
     (0..count).flat_map(block).collect()
 }
 
-fn encoder(config: &AutoencoderConfig) -> Vec<Part> {
+pub(super) fn encoder(config: &AutoencoderConfig) -> Vec<Part> {
     let channels = &config.block_out_channels;
     let part = |i: usize| {
         let last = i + 1 == channels.len();
@@ -108,7 +108,7 @@ fn encoder(config: &AutoencoderConfig) -> Vec<Part> {
     (0..channels.len()).map(part).collect()
 }
 
-fn decoder(config: &AutoencoderConfig) -> Vec<Part> {
+pub(super) fn decoder(config: &AutoencoderConfig) -> Vec<Part> {
     let channels: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
     let part = |i: usize| {
         let last = i + 1 == channels.len();

@@ -4,6 +4,7 @@ mod blocks;
 mod config;
 mod level;
 pub mod memory;
+pub mod work;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 

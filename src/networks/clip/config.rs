@@ -81,6 +81,23 @@ impl ClipTextConfig {
         Self::read(ConfigReader::open(file)?, false)
     }
 
+    /// As [`open`](Self::open) for `text`, the content of `file`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        Self::read(ConfigReader::parse(file, text)?, false)
+    }
+
+    /// Multiply-adds of reading one text of `tokens` tokens: linear layers and attentions.
+    pub fn multiply_adds(&self, tokens: usize) -> u64 {
+        let (width, inner, tokens) =
+            (self.hidden_size as u64, self.intermediate_size as u64, tokens as u64);
+        let layer = tokens * (4 * width * width + 2 * width * inner + 2 * tokens * width);
+        let projection = self.projection.map_or(0, |outputs| width * outputs as u64);
+        self.num_hidden_layers as u64 * layer + projection
+    }
+
     /// Of a model that is known to have a projection, whether its file names the class or not.
     /// Errors as [`open`](Self::open).
     pub fn open_projected(file: &Path) -> Result<Self> {

@@ -9,6 +9,7 @@ mod residuals;
 mod simple_attention;
 mod time;
 mod transformer;
+pub mod work;
 
 use candle_core::{DType, Module, Result, Tensor, bail};
 

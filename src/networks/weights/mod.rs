@@ -3,6 +3,7 @@
 mod aliases;
 pub(super) mod convert;
 mod files;
+mod random;
 mod store;
 
 use std::{cell::RefCell, ops::ControlFlow, path::Path, rc::Rc};
@@ -66,14 +67,28 @@ impl<'a> Weights<'a> {
         device: &Device,
         progress: impl FnMut(BytesRead) -> ControlFlow<()> + 'a,
     ) -> Result<Self> {
+        let place = Self::at_root(Store::open(files::find(folder, dtype)?)?, dtype, device)?;
+        let progress: Progress<'a> = Box::new(progress);
+        Ok(Self { progress: Some(Rc::new(RefCell::new(progress))), ..place })
+    }
+
+    /// Weights of no model: whatever is asked for is there, of the shape that is asked for and random,
+    /// the same each time. They keep the size of what goes through a layer about as it is, so that a
+    /// network can be measured without any files.
+    ///
+    /// # Errors
+    /// If the processor cannot run networks in `dtype`.
+    pub fn random(dtype: DType, device: &Device) -> Result<Self> {
+        Self::at_root(Store::random(), dtype, device)
+    }
+
+    fn at_root(store: Store, dtype: DType, device: &Device) -> Result<Self> {
         if device.is_cpu() && !matches!(dtype, DType::F32 | DType::F16) {
             return Err(NetworkError::DeviceDtype(dtype));
         }
-        let store = Rc::new(Store::open(files::find(folder, dtype)?)?);
-        let progress: Progress<'a> = Box::new(progress);
         Ok(Self {
-            store,
-            progress: Some(Rc::new(RefCell::new(progress))),
+            store: Rc::new(store),
+            progress: None,
             residency: Residency::default(),
             prefix: String::new(),
             dtype,
@@ -274,6 +289,23 @@ mod tests {
         assert!(!same(folder.path(), whole.path()).unwrap());
         let gone = described(&[("a".into(), stored("no such", View::Whole))]);
         assert!(matches!(open(&gone, DType::F32), Err(NetworkError::MissingTensor { .. })));
+    }
+
+    #[test]
+    fn random_weights_are_there_for_every_name_and_keep_sizes() {
+        let weights = Weights::random(DType::F32, &Device::Cpu).unwrap().pp("block");
+        assert!(weights.contains("anything"));
+        let matrix = weights.get((64, 400), "weight").unwrap();
+        let squares = matrix.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!((squares / 64.0 - 1.0).abs() < 0.05, "{squares}");
+        let again = weights.get((64, 400), "weight").unwrap();
+        assert_eq!(matrix.to_vec2::<f32>().unwrap(), again.to_vec2::<f32>().unwrap());
+        let other = weights.get((64, 400), "other.weight").unwrap();
+        assert_ne!(matrix.to_vec2::<f32>().unwrap(), other.to_vec2::<f32>().unwrap());
+        assert_eq!(weights.get(2, "norm.weight").unwrap().to_vec1::<f32>().unwrap(), [1.0, 1.0]);
+        assert_eq!(weights.get(2, "norm.bias").unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0]);
+        let half = Weights::random(DType::F16, &Device::Cpu).unwrap();
+        assert_eq!(half.get((2, 3), "weight").unwrap().dtype(), DType::F16);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use candle_core::{DType, Device, Shape, Tensor, safetensors::MmapedSafetensors};
 use safetensors::tensor::TensorView;
 
-use super::{BytesRead, aliases::aliases, convert, files::Found};
+use super::{BytesRead, aliases::aliases, convert, files::Found, random};
 use crate::{
     key_map::{Stored, View},
     networks::{
@@ -23,6 +23,8 @@ const MAPPED: u64 = 32 << 20;
 
 pub struct Store {
     files: Vec<(PathBuf, RefCell<MmapedSafetensors>)>,
+    /// There are no files, and whatever is asked for is made up.
+    is_random: bool,
     /// Which file holds a key, and as what.
     routes: HashMap<String, (usize, Stored)>,
     total: u64,
@@ -60,7 +62,23 @@ impl Store {
         }
         let zero = || Cell::new(0);
         let (done, loaded, touched) = (zero(), zero(), zero());
-        Ok(Self { files, routes, total, done, loaded, touched, slots: RefCell::default() })
+        let (is_random, slots) = (false, RefCell::default());
+        Ok(Self { files, is_random, routes, total, done, loaded, touched, slots })
+    }
+
+    /// Without files: see [`super::Weights::random`].
+    pub fn random() -> Self {
+        let zero = || Cell::new(0);
+        Self {
+            files: Vec::new(),
+            is_random: true,
+            routes: HashMap::new(),
+            total: 0,
+            done: zero(),
+            loaded: zero(),
+            touched: zero(),
+            slots: RefCell::default(),
+        }
     }
 
     /// Bytes in memory of what was loaded so far.
@@ -136,10 +154,15 @@ impl Store {
     }
 
     pub fn contains(&self, key: &str) -> bool {
-        self.find(key).is_some()
+        self.is_random || self.find(key).is_some()
     }
 
     pub fn load(&self, key: &str, shape: &Shape, dtype: DType, device: &Device) -> Result<Tensor> {
+        if self.is_random {
+            let tensor = random::tensor(key, shape, dtype, device)?;
+            self.count(0, (tensor.elem_count() * dtype.size_in_bytes()) as u64);
+            return Ok(tensor);
+        }
         let Some((index, Stored { key, view: which })) = self.find(key) else {
             let file = self.files.first().map(|(path, _)| path.clone()).unwrap_or_default();
             return Err(NetworkError::MissingTensor { file, key: key.to_owned() });

@@ -83,6 +83,14 @@ impl UNetConfig {
         Self::read(ConfigReader::open(file)?)
     }
 
+    /// As [`open`](Self::open) for `text`, the content of `file`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        Self::read(ConfigReader::parse(file, text)?)
+    }
+
     fn read(mut json: ConfigReader) -> Result<Self> {
         let config = Self::read_keys(&mut json, WayUp::AsNamed)?;
         json.finish()?;

@@ -65,8 +65,8 @@ fn table(report: &Report) -> String {
         ceiling / GIGA
     );
     text += &format!(
-        "{:12} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8} {:>9}\n",
-        "part", "median s", "fastest", "slowest", "GFLOP", "GFLOP/s", "of that", "memory"
+        "{:12} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8} {:>9}\n",
+        "part", "median s", "fastest", "slowest", "CPU s", "GFLOP", "GFLOP/s", "of that", "memory"
     );
     for measured in &report.stages {
         text += &row(report, measured);
@@ -85,8 +85,9 @@ fn row(report: &Report, measured: &Measured) -> String {
     let share = rate.map(|rate| format!("{:.0} %", 100.0 * rate / report.ceiling_of(*stage)));
     let rate = rate.map(|rate| format!("{:.0}", rate / GIGA));
     format!(
-        "{:12} {median:9.4} {fastest:9.4} {slowest:9.4} {:>8} {:>9} {:>8} {:>9}\n",
+        "{:12} {median:9.4} {fastest:9.4} {slowest:9.4} {:>9} {:>8} {:>9} {:>8} {:>9}\n",
         stage.name(),
+        or_dash(timing.cpu_median().map(|time| format!("{:.4}", time.as_secs_f64()))),
         or_dash(flop),
         or_dash(rate),
         or_dash(share),
@@ -120,6 +121,7 @@ fn stage_as_json(report: &Report, measured: &Measured) -> Value {
         "median_s": timing.median().as_secs_f64(),
         "fastest_s": fastest.as_secs_f64(),
         "slowest_s": slowest.as_secs_f64(),
+        "cpu_median_s": timing.cpu_median().map(|time| time.as_secs_f64()),
         "runs_s": timing.runs.iter().map(|run| run.as_secs_f64()).collect::<Vec<_>>(),
         "multiply_adds": multiply_adds,
         "flops_per_second": rate,

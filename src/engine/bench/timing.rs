@@ -13,6 +13,9 @@ pub struct Timing {
     pub warm_up: Duration,
     /// Every other run, in order.
     pub runs: Vec<Duration>,
+    /// What all threads of the process worked in each of them, where the system says: on a processor
+    /// that others use too this tells more than the clock on the wall.
+    pub cpu_runs: Vec<Duration>,
     /// The largest resident set since before the warm-up, in bytes, where the system says.
     pub peak_bytes: Option<u64>,
 }
@@ -29,32 +32,61 @@ impl Timing {
     ) -> Result<Self, EngineError> {
         memory::forget_peak();
         let mut once = || {
-            let started = Instant::now();
+            let (started, worked) = (Instant::now(), cpu_time());
             work()?;
             device.synchronize().map_err(EngineError::failed)?;
-            Ok::<_, EngineError>(started.elapsed())
+            let cpu = cpu_time().zip(worked).map(|(now, then)| now.saturating_sub(then));
+            Ok::<_, EngineError>((started.elapsed(), cpu))
         };
-        let warm_up = once()?;
-        let runs = (0..repeat).map(|_| once()).collect::<Result<_, _>>()?;
-        Ok(Self { warm_up, runs, peak_bytes: memory::peak_bytes() })
+        let (warm_up, _) = once()?;
+        let runs = (0..repeat).map(|_| once()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            warm_up,
+            runs: runs.iter().map(|(run, _)| *run).collect(),
+            cpu_runs: runs.iter().filter_map(|(_, cpu)| *cpu).collect(),
+            peak_bytes: memory::peak_bytes(),
+        })
     }
 
     /// The run in the middle; of an even number the mean of the two.
     pub fn median(&self) -> Duration {
-        let mut sorted = self.runs.clone();
-        sorted.sort();
-        let middle = sorted.len() / 2;
-        match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
-            (Some(below), Some(above)) if sorted.len() % 2 == 0 => (*below + *above) / 2,
-            (_, Some(middle)) => *middle,
-            _ => Duration::ZERO,
-        }
+        median(&self.runs).unwrap_or_default()
+    }
+
+    /// The same of the processor's time, where it is known.
+    pub fn cpu_median(&self) -> Option<Duration> {
+        median(&self.cpu_runs)
     }
 
     /// The fastest and the slowest run.
     pub fn spread(&self) -> (Duration, Duration) {
         let ends = (self.runs.iter().min(), self.runs.iter().max());
         (ends.0.copied().unwrap_or_default(), ends.1.copied().unwrap_or_default())
+    }
+}
+
+fn median(runs: &[Duration]) -> Option<Duration> {
+    let mut sorted = runs.to_vec();
+    sorted.sort();
+    let middle = sorted.len() / 2;
+    match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
+        (Some(below), Some(above)) if sorted.len() % 2 == 0 => Some((*below + *above) / 2),
+        (_, above) => above.copied(),
+    }
+}
+
+/// What all threads of this process worked so far.
+fn cpu_time() -> Option<Duration> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: writes to `time` and nothing else.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) } != 0;
+        (!failed).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    {
+        None
     }
 }
 

@@ -70,7 +70,7 @@ fn median(runs: &[Duration]) -> Option<Duration> {
     sorted.sort();
     let middle = sorted.len() / 2;
     match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
-        (Some(below), Some(above)) if sorted.len() % 2 == 0 => Some((*below + *above) / 2),
+        (Some(below), Some(above)) if sorted.len().is_multiple_of(2) => Some((*below + *above) / 2),
         (_, above) => above.copied(),
     }
 }

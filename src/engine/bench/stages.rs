@@ -9,7 +9,7 @@ use crate::{
     diffusion::{LinearPreview, StepInfo},
     engine::{
         EngineError,
-        compositing::Composite,
+        compositing::{Composite, Through},
         preview::{Method, Previewer},
     },
     geometry::Extent,
@@ -25,7 +25,10 @@ use crate::{
             work::{Sizes, multiply_adds},
         },
     },
-    pixels::{Mask, Picture},
+    pixels::{
+        Mask, Picture,
+        blend::{Blend, Hole, InnerSides},
+    },
 };
 
 /// One row of the text encoders.
@@ -48,7 +51,7 @@ pub enum Stage {
     Decode,
     /// A preview of latents, by the linear map.
     Preview,
-    /// The made picture onto the original through a mask, shades matched at its edge.
+    /// The made picture onto the original through a mask, its colours and its seam matched.
     Composite,
 }
 
@@ -246,8 +249,10 @@ impl Bench<'_> {
             *byte = if index % 4 == 3 { 255 } else { (index % 251) as u8 };
         }
         let (original, bounds) = (Picture::new(extent), extent.bounds());
-        let mask = Some(Arc::new(mask));
-        let composite = Composite::Region { original, bounds, mask, match_edges: true };
+        let inner_sides = InnerSides::default();
+        let hole = Hole { painted: Arc::new(mask), strength: 1.0, inner_sides };
+        let through = Some(Through::new(hole, Blend::default()));
+        let composite = Composite::Region { original, bounds, through };
         self.measure(Stage::Composite, None, || {
             composite.apply(made.clone());
             Ok(())

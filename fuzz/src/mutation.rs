@@ -80,7 +80,8 @@ impl Pool {
 
     fn damage(&self, bytes: &mut Vec<u8>, numbers: &mut Numbers) {
         let at = numbers.below(bytes.len() + 1);
-        let to = (at + numbers.below(1 << numbers.below(8))).min(bytes.len());
+        let longest = 1 << numbers.below(8);
+        let to = (at + numbers.below(longest)).min(bytes.len());
         match numbers.below(9) {
             0 if at < bytes.len() => bytes[at] ^= 1 << numbers.below(8),
             1 if at < bytes.len() => bytes[at] = numbers.next() as u8,

@@ -19,6 +19,18 @@ pub struct ConfigReader {
     seen: BTreeSet<String>,
 }
 
+/// No whole number of a network is larger: the product of three of them can still be counted.
+const LARGEST: u64 = 1 << 20;
+
+fn is_too_large(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_u64().is_some_and(|number| number > LARGEST),
+        Value::Array(values) => values.iter().any(is_too_large),
+        Value::Object(values) => values.values().any(is_too_large),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
 impl ConfigReader {
     /// # Errors
     /// If the file is missing, is not JSON, or is not an object.
@@ -31,6 +43,10 @@ impl ConfigReader {
     pub fn parse(file: &Path, text: &str) -> Result<Self> {
         match serde_json::from_str(text) {
             Ok(Value::Object(values)) => {
+                if let Some((key, _)) = values.iter().find(|(_, value)| is_too_large(value)) {
+                    let why = format!("{key:?} is larger than in any network");
+                    return Err(NetworkError::damaged(file, why));
+                }
                 Ok(Self { file: file.to_owned(), values, seen: BTreeSet::new() })
             }
             Ok(_) => Err(NetworkError::damaged(file, "not a JSON object")),
@@ -141,6 +157,17 @@ mod tests {
         assert_eq!(config.take("a", 1usize).unwrap(), 3);
         let text = config.finish().unwrap_err().to_string();
         assert!(text.contains("unet/config.json") && text.contains("\"b\" is true"), "{text}");
+    }
+
+    #[test]
+    fn numbers_that_no_network_has_are_refused() {
+        for text in [r#"{"a": 18446744073709551615}"#, r#"{"b": 1, "a": [2, 9223372036854775807]}"#]
+        {
+            let refused = ConfigReader::parse(Path::new("unet/config.json"), text);
+            let text = refused.err().unwrap().to_string();
+            assert!(text.contains("unet/config.json") && text.contains("\"a\""), "{text}");
+        }
+        reader(r#"{"ok": [1048576, 1e30, -1]}"#);
     }
 
     #[test]

@@ -77,6 +77,10 @@ def configs() -> None:
     for name, path in CONFIGS.items():
         text = json.dumps(json.loads((FIXTURES / "parity" / path).read_text()))
         write("config", name, name[0].encode() + text.encode())
+    # Both of them broke the readers once.
+    write("config", "3-too-large", b'3{"block_out_channels": [18446744073709551615, 16]}')
+    huge = b'{"_class_name": "DDIMScheduler", "num_train_timesteps": 18446744073709551615}'
+    write("config", "s-too-large", b"s" + huge)
     for name, part in {"4-movq": "movq", "5-prior": "prior"}.items():
         found = sorted((FIXTURES / "kandinsky").rglob(f"{part}/config.json"))
         text = json.dumps(json.loads(found[0].read_text()))

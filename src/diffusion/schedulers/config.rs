@@ -96,6 +96,9 @@ fn without_python_numbers(text: &str) -> String {
     out
 }
 
+/// No count of steps is larger.
+const LARGEST: u64 = 1 << 20;
+
 /// Reads keys one by one and remembers which ones its class knows.
 pub(super) struct Reader<'a> {
     config: &'a SchedulerConfig,
@@ -135,8 +138,9 @@ impl<'a> Reader<'a> {
 
     pub fn usize(&mut self, key: &'static str, default: usize) -> Result<usize> {
         let Some(value) = self.value(key) else { return Ok(default) };
-        let whole = value.as_u64().and_then(|v| usize::try_from(v).ok());
-        whole.ok_or_else(|| self.error(key, "a whole number, 0 or more"))
+        let whole = value.as_u64().filter(|number| *number <= LARGEST);
+        let whole = whole.map(|number| number as usize);
+        whole.ok_or_else(|| self.error(key, "a whole number, 0 to a million or so"))
     }
 
     pub fn optional_u64(&mut self, key: &'static str) -> Result<Option<u64>> {

@@ -166,6 +166,14 @@ fn the_model_s_own_scheduler_is_corrected_as_its_pipeline_does() {
 }
 
 #[test]
+fn a_count_of_steps_that_no_model_has_is_refused() {
+    let text = r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 9223372036854775807}"#;
+    let config = SchedulerConfig::parse("x.json", text).unwrap();
+    let built = build(&config, None, &BTreeMap::new(), PipelineKind::TextToImage);
+    assert!(built.err().unwrap().to_string().contains("num_train_timesteps"));
+}
+
+#[test]
 fn options_reach_the_scheduler() {
     let spacing = [("timestep_spacing", json!("trailing"))];
     let mut plain =

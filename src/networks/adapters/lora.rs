@@ -217,7 +217,10 @@ fn layer_scales(
             path: place.path.strip_prefix("text_model.").unwrap_or(place.path),
             rank: stored.rank,
             alpha: stored.alpha,
-            kohya: matches!(stored.layer, Layer::Flat(_)),
+            kohya: match &stored.layer {
+                Layer::Flat(name) => Some(name),
+                Layer::Path(_) => None,
+            },
         })
         .collect();
     Ok(scales(&layers, config.as_ref(), rule))

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn scale(text: &str, path: &str) -> Option<f64> {
-        let layer = LayerScale { part: Part::Unet, path, rank: 4, alpha: None, kohya: false };
+        let layer = LayerScale { part: Part::Unet, path, rank: 4, alpha: None, kohya: None };
         PeftConfig::parse(text).unwrap().scale(&layer)
     }
 

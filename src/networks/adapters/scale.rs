@@ -12,10 +12,15 @@ pub enum AlphaRule {
     Own,
     /// As diffusers 0.42 does: where it cannot tell which layer an alpha belongs to (attention, and
     /// all of the first text encoder), the most common alpha of the network. It also loses a text
-    /// encoder's attention if a kohya file has none of its output projections: those are what it
-    /// tells the naming by.
+    /// encoder's attention if a kohya file has none of its output projections (those are what it
+    /// tells the naming by), and the layers of [`LOST`].
     Reference,
 }
+
+/// Layers of a U-Net that diffusers does not find by their own names with underscores (its
+/// `_convert_unet_lora_key`). By the names of the original code it finds them.
+const LOST: [&str; 3] =
+    ["add_embedding_linear_1", "add_embedding_linear_2", "time_embedding_cond_proj"];
 
 /// What the scale of a layer follows from.
 pub struct LayerScale<'a> {
@@ -24,8 +29,8 @@ pub struct LayerScale<'a> {
     pub path: &'a str,
     pub rank: usize,
     pub alpha: Option<f64>,
-    /// Whether the file names it as kohya's trainers do.
-    pub kohya: bool,
+    /// What the file calls it, if it does as kohya's trainers do.
+    pub kohya: Option<&'a str>,
 }
 
 /// The scales of all layers of a file, which come in the file's order.
@@ -67,11 +72,13 @@ fn most_common(layers: &[LayerScale<'_>], part: Part) -> Option<f64> {
 
 /// Whether the reference does not recognise this layer's names.
 fn is_lost(layer: &LayerScale<'_>, layers: &[LayerScale<'_>]) -> bool {
+    let Some(name) = layer.kohya else { return false };
+    if layer.part == Part::Unet {
+        return LOST.contains(&name);
+    }
     let attends = |layer: &LayerScale<'_>| layer.path.contains("self_attn");
     let mut same = layers.iter().filter(|other| other.part == layer.part);
-    layer.kohya
-        && layer.part != Part::Unet
-        && attends(layer)
+    attends(layer)
         && same.clone().any(|other| !attends(other))
         && !same.any(|other| other.path.ends_with("out_proj"))
 }
@@ -93,7 +100,7 @@ mod tests {
     use super::*;
 
     fn layer(path: &str, rank: usize, alpha: Option<f64>) -> LayerScale<'_> {
-        LayerScale { part: Part::Unet, path, rank, alpha, kohya: true }
+        LayerScale { part: Part::Unet, path, rank, alpha, kohya: Some(path) }
     }
 
     #[test]
@@ -113,6 +120,16 @@ mod tests {
         ];
         assert_eq!(scales(&layers, None, AlphaRule::Own), [0.5, 0.25, 0.25, 1.0, 0.75]);
         assert_eq!(scales(&layers, None, AlphaRule::Reference), [0.25, 0.25, 0.25, 0.25, 0.75]);
+    }
+
+    #[test]
+    fn the_reference_does_not_find_some_layers() {
+        let path = "add_embedding.linear_1";
+        for (name, expected) in [("add_embedding_linear_1", 0.0), ("label_emb_0_0", 0.5)] {
+            let layers = [LayerScale { kohya: Some(name), ..layer(path, 2, Some(1.0)) }];
+            assert_eq!(scales(&layers, None, AlphaRule::Own), [0.5]);
+            assert_eq!(scales(&layers, None, AlphaRule::Reference), [expected]);
+        }
     }
 
     #[test]

@@ -32,11 +32,39 @@ pub fn safetensors_header(bytes: &[u8]) -> bool {
     true
 }
 
-/// The notes of a picture, and the settings that they may hold.
+/// The notes of a picture, and the settings that they may hold; as the bytes are, and with right
+/// checksums, without which what they say would never be read.
 pub fn png_metadata(bytes: &[u8]) -> bool {
-    let Ok(text) = codec::decode_text(bytes, "fuzz.png") else { return false };
-    metadata::request_of(&text);
-    true
+    let read = |bytes: &[u8]| {
+        let Ok(text) = codec::decode_text(bytes, "fuzz.png") else { return false };
+        metadata::request_of(&text);
+        !text.is_empty()
+    };
+    read(bytes) | read(&with_checksums(bytes))
+}
+
+/// A PNG's chunks are a length, four letters, that many bytes, and a checksum of letters and bytes.
+fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut fixed = bytes.to_vec();
+    let mut at = 8;
+    while let Some(length) = bytes.get(at..at + 4).and_then(|four| four.try_into().ok()) {
+        let end = (at + 8).saturating_add(u32::from_be_bytes(length) as usize);
+        let Some(content) = bytes.get(at + 4..end).filter(|_| end + 4 <= bytes.len()) else {
+            break;
+        };
+        fixed[end..end + 4].copy_from_slice(&checksum(content).to_be_bytes());
+        at = end + 4;
+    }
+    fixed
+}
+
+/// CRC-32 as PNG has it.
+fn checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| {
+            if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 }
+        })
+    })
 }
 
 /// A model's configurations; the first byte says which reader.

@@ -153,7 +153,8 @@ impl App {
             weights: weights.clone(),
             picture: document.picture().clone(),
             clicks,
-            device: Device::Auto,
+            // A run may have all of a graphics card; the processor takes seconds for a look.
+            device: Device::Cpu,
         };
         match self.engine.select(request) {
             Ok(id) => self.smart_select.job = Some(Running { id, words: "Waiting ...".into() }),

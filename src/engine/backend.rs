@@ -1,12 +1,12 @@
-//! What the inference thread drives: something that runs one request and reports as it goes.
+//! What the engine's threads drive: something that runs one request and reports as it goes.
 
 use std::sync::Arc;
 
 use super::{Outcome, PassNumber, Request, SelectRequest, Selected};
 use crate::{diffusion, geometry::Bounds, pixels::Picture};
 
-/// Runs requests, one after the other, on the inference thread. Built there, so it need not be
-/// `Send`: it may own a device and its weights.
+/// Runs requests on the inference thread, or selections on a thread of their own, one after the
+/// other. Built there, one for each, so it need not be `Send`: it may own a device and its weights.
 pub trait Backend {
     /// Runs one request to its end.
     ///

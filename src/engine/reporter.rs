@@ -20,7 +20,8 @@ use crate::{geometry::Bounds, pixels::Picture};
 /// Called after every event and preview, on the inference thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The thread's way out.
+/// A thread's way out.
+#[derive(Clone)]
 pub struct Outbox {
     pub events: SyncSender<Event>,
     pub preview: Arc<PreviewSlot>,

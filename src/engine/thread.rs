@@ -1,5 +1,6 @@
-//! The inference thread and its handle. The thread owns the backend, which owns the device and the
-//! weights; nothing is shared but the preview slot and the switches that cancel.
+//! The engine's threads and their handle: one generates, another selects, so that a click does not
+//! wait behind a run. Each owns a backend, which owns the device and the weights; nothing is shared
+//! but the preview slot and the switches that cancel.
 
 use std::{
     any::Any,
@@ -38,30 +39,65 @@ pub enum SubmitError {
     Ended,
 }
 
-/// The handle of the inference thread. Dropping it stops what runs and joins the thread.
+/// Makes what a thread drives.
+type MakeBackend = Arc<dyn Fn() -> Box<dyn Backend> + Send + Sync>;
+
+/// The handle of the engine's threads. Dropping it stops what runs and joins them.
 pub struct Engine {
-    messages: Option<SyncSender<Message>>,
+    inference: Lane,
+    selection: Lane,
     events: Option<Receiver<Event>>,
-    /// Events that the handle itself makes; they come before the thread's.
+    /// Events that the handle itself makes; they come before the threads'.
     queued: VecDeque<Event>,
     tokens: HashMap<JobId, CancelToken>,
     preview: Arc<PreviewSlot>,
     shutdown: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
     last_id: u64,
 }
 
+/// One thread, and the way to it.
+struct Lane {
+    messages: Option<SyncSender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lane {
+    fn start(name: &str, make_backend: MakeBackend, outbox: Outbox) -> std::io::Result<Self> {
+        let (messages, inbox) = sync_channel(QUEUE_CAPACITY);
+        let queue = Queue::new(inbox, QUEUE_CAPACITY);
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || serve(&make_backend, queue, &outbox))?;
+        Ok(Self { messages: Some(messages), thread: Some(thread) })
+    }
+
+    fn send(&self, message: Message) -> Result<(), SubmitError> {
+        let Some(messages) = &self.messages else { return Err(SubmitError::Ended) };
+        messages.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::Full,
+            TrySendError::Disconnected(_) => SubmitError::Ended,
+        })
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("a thread of the engine panicked outside a job");
+        }
+    }
+}
+
 impl Engine {
-    /// Starts the thread. `make_backend` is called on it, and again after a job that panicked.
-    /// `wake` is called on it after every event and preview.
+    /// Starts the threads. `make_backend` is called on each before its first job, and again after
+    /// one that panicked. `wake` is called there after every event and preview.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        make_backend: impl FnMut() -> Box<dyn Backend> + Send + 'static,
+        make_backend: impl Fn() -> Box<dyn Backend> + Send + Sync + 'static,
         wake: Wake,
     ) -> std::io::Result<Self> {
-        let (messages, inbox) = sync_channel(QUEUE_CAPACITY);
         let (event_sender, events) = sync_channel(EVENT_CAPACITY);
         let preview = Arc::new(PreviewSlot::default());
         let shutdown = Arc::new(AtomicBool::new(false));
@@ -71,18 +107,15 @@ impl Engine {
             wake,
             shutdown: Arc::clone(&shutdown),
         };
-        let queue = Queue::new(inbox, QUEUE_CAPACITY);
-        let thread = std::thread::Builder::new()
-            .name("inference".into())
-            .spawn(move || serve(make_backend, queue, &outbox))?;
+        let make_backend: MakeBackend = Arc::new(make_backend);
         Ok(Self {
-            messages: Some(messages),
+            inference: Lane::start("inference", Arc::clone(&make_backend), outbox.clone())?,
+            selection: Lane::start("selection", make_backend, outbox)?,
             events: Some(events),
             queued: VecDeque::new(),
             tokens: HashMap::new(),
             preview,
             shutdown,
-            thread: Some(thread),
             last_id: 0,
         })
     }
@@ -95,7 +128,7 @@ impl Engine {
         self.enqueue(Work::Generate(Box::new(request)))
     }
 
-    /// Puts a selection at the end of the queue. Its ending is [`EventKind::Selected`].
+    /// Puts a selection at the end of a queue of its own. Its ending is [`EventKind::Selected`].
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -106,12 +139,11 @@ impl Engine {
     fn enqueue(&mut self, work: Work) -> Result<JobId, SubmitError> {
         let id = JobId(self.last_id + 1);
         let cancel = CancelToken::default();
-        let job = Box::new(Job { id, work, cancel: cancel.clone() });
-        let Some(messages) = &self.messages else { return Err(SubmitError::Ended) };
-        messages.try_send(Message::Run(job)).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::Full,
-            TrySendError::Disconnected(_) => SubmitError::Ended,
-        })?;
+        let lane = match &work {
+            Work::Generate(_) => &self.inference,
+            Work::Select(_) => &self.selection,
+        };
+        lane.send(Message::Run(Box::new(Job { id, work, cancel: cancel.clone() })))?;
         self.last_id = id.0;
         self.tokens.insert(id, cancel);
         self.queued.push_back(Event { job: id, kind: EventKind::Queued });
@@ -123,9 +155,9 @@ impl Engine {
     pub fn cancel(&self, job: JobId) {
         if let Some(token) = self.tokens.get(&job) {
             token.cancel();
-            // Only hurries the ending of a job that waits; a full channel is looked through anyway.
-            if let Some(messages) = &self.messages {
-                let _full_or_ended = messages.try_send(Message::Sweep);
+            for lane in [&self.inference, &self.selection] {
+                // Only hurries the ending of a job that waits; a full channel is looked through anyway.
+                let _full_or_ended = lane.send(Message::Sweep);
             }
         }
     }
@@ -157,9 +189,9 @@ impl Engine {
         }
     }
 
-    /// Whether the thread still runs; it ends before the handle only by a defect.
+    /// Whether the thread that generates still runs; it ends before the handle only by a defect.
     pub fn is_alive(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.inference.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// The newest preview that nobody took.
@@ -182,19 +214,15 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown.store(true, Ordering::Relaxed);
-        // Closed channels end every wait of the thread.
-        self.messages = None;
-        self.events = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the inference thread panicked outside a job");
-        }
+        // Closed channels end every wait of the threads.
+        (self.inference.messages, self.selection.messages, self.events) = (None, None, None);
+        self.inference.join();
+        self.selection.join();
     }
 }
 
-/// The thread's life: one job after the other until the handle is gone.
-fn serve(mut make_backend: impl FnMut() -> Box<dyn Backend>, mut queue: Queue, outbox: &Outbox) {
+/// A thread's life: one job after the other until the handle is gone.
+fn serve(make_backend: &MakeBackend, mut queue: Queue, outbox: &Outbox) {
     let mut backend = None;
     while let Some(job) = queue.wait_next() {
         if outbox.shutdown.load(Ordering::Relaxed) {
@@ -203,7 +231,7 @@ fn serve(mut make_backend: impl FnMut() -> Box<dyn Backend>, mut queue: Queue, o
         let ending = if job.cancel.is_cancelled() {
             EventKind::Cancelled
         } else {
-            run_one(&mut make_backend, &mut backend, &job, &mut queue, outbox)
+            run_one(make_backend, &mut backend, &job, &mut queue, outbox)
         };
         outbox.ending(job.id, ending);
     }
@@ -212,7 +240,7 @@ fn serve(mut make_backend: impl FnMut() -> Box<dyn Backend>, mut queue: Queue, o
 /// Runs a job, whatever happens in it. After a panic the backend may be half changed: it is
 /// dropped, and the next job gets a new one.
 fn run_one(
-    make_backend: &mut impl FnMut() -> Box<dyn Backend>,
+    make_backend: &MakeBackend,
     backend: &mut Option<Box<dyn Backend>>,
     job: &Job,
     queue: &mut Queue,
@@ -220,7 +248,7 @@ fn run_one(
 ) -> EventKind {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut reporter = Reporter::new(job.id, job.cancel.clone(), outbox, queue);
-        let backend = backend.get_or_insert_with(make_backend);
+        let backend = backend.get_or_insert_with(|| make_backend());
         match &job.work {
             Work::Generate(request) => backend
                 .run(request, &mut reporter)

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// takes `num_inference_steps` steps. Each step waits for one go from the test.
 struct Scripted {
     go: Arc<Mutex<Receiver<()>>>,
+    /// For selections.
+    look: Arc<Mutex<Receiver<()>>>,
 }
 
 impl Backend for Scripted {
@@ -39,14 +41,14 @@ impl Backend for Scripted {
             "panic" => panic!("the script says so"),
             "fail" => return Err(EngineError::failed("no such model: nowhere")),
             "load" => loop {
-                self.wait();
+                wait(&self.go);
                 monitor.loading("Loading the U-Net", Some(0.5))?;
             },
             _ => {}
         }
         monitor.step(0, request.num_inference_steps)?;
         for step in 1..=request.num_inference_steps {
-            self.wait();
+            wait(&self.go);
             monitor.preview(step, Bounds::new(0, 0, 1, 1), shade(step as u8));
             monitor.step(step, request.num_inference_steps)?;
         }
@@ -68,9 +70,9 @@ impl Backend for Scripted {
         _: &SelectRequest,
         monitor: &mut dyn Monitor,
     ) -> Result<Selected, EngineError> {
-        self.wait();
+        wait(&self.look);
         monitor.loading("Looking at the picture", None)?;
-        self.wait();
+        wait(&self.look);
         if monitor.is_cancelled() {
             Err(EngineError::Cancelled)
         } else {
@@ -79,11 +81,9 @@ impl Backend for Scripted {
     }
 }
 
-impl Scripted {
-    fn wait(&self) {
-        // A closed channel means that the test is over.
-        let _ = self.go.lock().unwrap().recv();
-    }
+fn wait(gate: &Mutex<Receiver<()>>) {
+    // A closed channel means that the test is over.
+    let _ = gate.lock().unwrap().recv();
 }
 
 fn shade(value: u8) -> Arc<Picture> {
@@ -94,6 +94,7 @@ fn shade(value: u8) -> Arc<Picture> {
 struct Stage {
     // Dropped before the engine: the script then waits for nothing while the engine joins.
     go: SyncSender<()>,
+    look: SyncSender<()>,
     engine: Engine,
     backends: Arc<AtomicUsize>,
     wakes: Arc<AtomicUsize>,
@@ -102,20 +103,22 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let (go, gate) = sync_channel(1000);
-        let gate = Arc::new(Mutex::new(gate));
+        let (look, second_gate) = sync_channel(1000);
+        let (gate, second_gate) = (Arc::new(Mutex::new(gate)), Arc::new(Mutex::new(second_gate)));
         let (backends, wakes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (built, woken) = (Arc::clone(&backends), Arc::clone(&wakes));
         let engine = Engine::start(
             move || {
                 built.fetch_add(1, Ordering::SeqCst);
-                Box::new(Scripted { go: Arc::clone(&gate) }) as Box<dyn Backend>
+                let (go, look) = (Arc::clone(&gate), Arc::clone(&second_gate));
+                Box::new(Scripted { go, look }) as Box<dyn Backend>
             },
             Arc::new(move || {
                 woken.fetch_add(1, Ordering::SeqCst);
             }),
         )
         .unwrap();
-        Self { engine, go, backends, wakes }
+        Self { engine, go, look, backends, wakes }
     }
 
     fn submit(&mut self, prompt: &str, steps: usize) -> JobId {
@@ -136,6 +139,11 @@ impl Stage {
 
     fn go(&self, times: usize) {
         (0..times).for_each(|_| self.go.send(()).unwrap());
+    }
+
+    /// Lets selections go on.
+    fn look(&self, times: usize) {
+        (0..times).for_each(|_| self.look.send(()).unwrap());
     }
 
     fn next(&mut self) -> Event {
@@ -260,21 +268,40 @@ fn after_a_panic_the_next_job_gets_a_new_backend() {
 fn a_selection_is_a_job_like_any_other() {
     let mut stage = Stage::new();
     let job = stage.select();
-    stage.go(2);
+    stage.look(2);
     let events = stage.until_ending(job);
     assert_eq!(kinds(&events, job), ["queued", "loading", "selected"]);
     let (first, second) = (stage.select(), stage.select());
-    stage.go(1);
+    stage.look(1);
     while !matches!(stage.next().kind, EventKind::Loading(_)) {}
     stage.engine.cancel(second);
     stage.engine.cancel(first);
-    stage.go(1);
+    stage.look(1);
     let mut events = stage.until_ending(first);
     if !events.iter().any(|event| event.job == second && event.kind.is_ending()) {
         events.extend(stage.until_ending(second));
     }
     assert_eq!(kinds(&events, first).last().unwrap(), "cancelled");
     assert_eq!(kinds(&events, second).last().unwrap(), "cancelled");
+}
+
+#[test]
+fn a_selection_does_not_wait_behind_a_run() {
+    let mut stage = Stage::new();
+    let run = stage.submit("", 2);
+    stage.go(1);
+    while !matches!(stage.next().kind, EventKind::Step(_)) {}
+    let selection = stage.select();
+    stage.look(2);
+    let events = stage.until_ending(selection);
+    assert_eq!(kinds(&events, selection), ["queued", "loading", "selected"]);
+    assert!(kinds(&events, run).is_empty(), "the run waits in its second step");
+    let cancelled = stage.select();
+    stage.engine.cancel(cancelled);
+    stage.look(2);
+    assert_eq!(kinds(&stage.until_ending(cancelled), cancelled).last().unwrap(), "cancelled");
+    stage.go(1);
+    assert_eq!(kinds(&stage.until_ending(run), run), ["2/2", "finished"]);
 }
 
 #[test]
@@ -311,7 +338,7 @@ fn dropping_the_handle_stops_a_run_and_joins() {
     let token = stage.engine.cancel_token(job).expect("still running");
     assert!(stage.engine.cancel_token(waiting).is_some());
     // Closes the gate, so that the script runs on freely; only the shutdown can stop it.
-    drop(stage.go);
+    drop((stage.go, stage.look));
     drop(stage.engine);
     assert!(!token.is_cancelled(), "stopped by the shutdown, not by the switch");
 }

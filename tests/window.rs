@@ -7,6 +7,8 @@ mod blend;
 mod cache;
 #[path = "window/canvas.rs"]
 mod canvas;
+#[path = "window/chains.rs"]
+mod chains;
 #[path = "window/control.rs"]
 mod control;
 #[path = "window/families.rs"]
@@ -42,6 +44,7 @@ fn main() -> std::process::ExitCode {
         select::tests(),
         control::tests(),
         families::tests(),
+        chains::tests(),
         prompts::tests(),
         blend::tests(),
         journal::tests(),

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{App, controls::ControlSettings, loras::LoraChoice, settings::SeedChoice};
+use super::{
+    App, controls::ControlSettings, loras::LoraChoice, passes::PassSettings, settings::SeedChoice,
+};
 use crate::engine::{ControlNet, LoraUse, Request};
 
 impl App {
@@ -66,18 +68,17 @@ impl App {
         }
     }
 
-    /// The window has one further pass: a refiner.
     fn adopt_chain(&mut self, request: &Request, missing: &mut Vec<String>) {
-        let refiner = &mut self.settings.refiner;
-        refiner.model = None;
-        let Some(stage) = request.chain.first() else { return };
-        if !self.models.iter().any(|choice| choice.id == stage.model) {
-            return missing.push(format!("the refiner {}", stage.model));
+        self.settings.then.clear();
+        for stage in &request.chain {
+            let own = Some(&stage.model).filter(|m| !m.is_empty() && **m != request.model);
+            let known = own.map(|model| self.known_model(model));
+            match known {
+                Some(None) => missing.push(format!("the model {} of a further pass", stage.model)),
+                Some(model) => self.settings.then.push(PassSettings::of(stage, request, model)),
+                None => self.settings.then.push(PassSettings::of(stage, request, None)),
+            }
         }
-        refiner.model = Some(stage.model.clone());
-        refiner.afterwards = stage.denoising_start.is_none();
-        refiner.start = stage.denoising_start.unwrap_or(refiner.start);
-        refiner.steps = stage.num_inference_steps.map_or(refiner.steps, |steps| steps as f64);
     }
 
     /// On are exactly those that were used. A shared picture names files without their folders.

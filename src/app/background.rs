@@ -19,7 +19,7 @@ use crate::{
         journal::{self, Folder, Restored},
     },
     engine::{
-        PromptReader, Request,
+        Handover, PromptReader, Request, handovers,
         prompts::{FoundEmbedding, found_embeddings},
     },
     hub::{Found, Verified},
@@ -113,6 +113,8 @@ pub enum Done {
     Verified(String, Result<Verified, String>),
     /// Files were deleted, or could not be.
     Deleted(Result<(), String>),
+    /// How the passes of a chain hand over, or why it cannot run.
+    Handovers { asked: Box<Request>, told: Result<Vec<Handover>, String> },
 }
 
 /// What a journal held, and its folder, which stays locked.
@@ -223,6 +225,14 @@ impl Background {
     /// Looks through the folders of embeddings.
     pub fn find_embeddings(&self) {
         self.spawn("embedding finder", || Some(Done::Embeddings(found_embeddings())));
+    }
+
+    /// Asks how the passes of a chain hand over.
+    pub fn ask_for_handovers(&self, asked: Request) {
+        self.spawn("handovers", move || {
+            let told = handovers(&asked).map_err(|error| error.to_string());
+            Some(Done::Handovers { asked: Box::new(asked), told })
+        });
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() -> Option<Done> + Send + 'static) {

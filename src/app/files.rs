@@ -36,6 +36,7 @@ impl App {
                 Done::Restored(restored) => self.restored(ctx, restored),
                 Done::PromptReader { key, reader } => self.prompt_counts.opened(&key, reader),
                 Done::Reblended(patch) => self.reblended(*patch),
+                Done::Handovers { asked, told } => self.handovers.answered(&asked, told),
                 Done::Embeddings(found) => self.settings.embeddings.take(found),
                 Done::Shelf(shelf) => self.show_shelf(*shelf),
                 Done::Searched(words, found) => self.show_found(words, found),

@@ -6,7 +6,7 @@ use super::{App, jobs::Ending, settings::Settings};
 use crate::{
     catalog::{AutoencoderPlace, Recommended},
     document::Patch,
-    engine::{Outcome, Request, Task, metadata},
+    engine::{Outcome, Request, Stage, Task, metadata},
     geometry::Extent,
     pixels::Picture,
     render::StagedLayer,
@@ -25,7 +25,10 @@ impl App {
             self.open_blank();
         }
         let Some(document) = &self.document else { return };
-        if task == Task::Fill && document.mask().bounding_box().is_none() {
+        let mut wanted = self.settings.request();
+        let fills = |stage: &Stage| stage.task == Task::Fill;
+        let needs_mask = task == Task::Fill || wanted.chain.iter().any(fills);
+        if needs_mask && document.mask().bounding_box().is_none() {
             self.complain("Nothing is marked yet. Brush over what should change (B), or mark everything (Ctrl+A).");
             return;
         }
@@ -34,13 +37,17 @@ impl App {
             Ok(controlnets) => controlnets,
             Err(why) => return self.complain(why),
         };
+        if task != Task::Fill {
+            let mask = || Some(snapshot.mask.clone().into());
+            wanted.chain.iter_mut().filter(|stage| fills(stage)).for_each(|s| s.mask = mask());
+        }
         let request = Request {
             guess_mode: self.settings.guess_mode && !controlnets.is_empty(),
             controlnets,
             image: (task != Task::Generate).then(|| snapshot.picture.into()),
             mask: (task == Task::Fill).then(|| snapshot.mask.into()),
             canvas: (task == Task::Generate).then(|| document.extent()),
-            ..self.settings.request()
+            ..wanted
         };
         self.cancel();
         match self.engine.submit(request) {
@@ -191,7 +198,8 @@ impl App {
         let recommended_by =
             |id: &str| self.models.iter().find(|m| m.id == id).map(|m| m.recommended);
         let before = recommended_by(&self.settings.model);
-        if let Some(choice) = self.models.iter().find(|m| m.id == id) {
+        if let Some(choice) = self.models.iter_mut().find(|m| m.id == id) {
+            choice.look_again();
             let defaults = Settings::default();
             let recommended = choice.recommended;
             self.settings.steps = recommended.steps.map_or(defaults.steps, |steps| steps as f64);
@@ -205,9 +213,7 @@ impl App {
             if !choice.tasks.contains(&self.settings.task) {
                 self.settings.set_task(choice.tasks.first().copied().unwrap_or(Task::Fill));
             }
-            if !choice.takes_sizes {
-                self.settings.refiner.model = None;
-            }
+            self.settings.diffuses = choice.diffuses;
         }
         self.settings.model = id;
         // Another model's latents may mean something else.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::widgets::human_time;
 use crate::{
-    engine::{Event, EventKind, JobId, Loaded, Loading, Outcome, Preview, Progress},
+    engine::{Event, EventKind, JobId, Loaded, Loading, Outcome, PassNumber, Preview, Progress},
     render::StagedLayer,
 };
 
@@ -101,7 +101,10 @@ impl Running {
         }
         match &self.state {
             State::Queued => ("Waiting ...".to_owned(), None),
-            State::Loading(loading) => (format!("{} ...", loading.what), loading.fraction),
+            State::Loading(loading) => {
+                let pass = of_several(loading.pass).map(|pass| format!("{pass}: "));
+                (format!("{}{} ...", pass.unwrap_or_default(), loading.what), loading.fraction)
+            }
             State::Step(p) => {
                 let left = if p.step == p.total {
                     "decoding".to_owned()
@@ -109,8 +112,18 @@ impl Running {
                     format!("{} left", human_time(p.remaining))
                 };
                 let fraction = p.step as f32 / p.total.max(1) as f32;
-                (format!("Step {} of {}, {left}", p.step, p.total), Some(fraction))
+                let steps = format!("{} of {}, {left}", p.step, p.total);
+                let text = match of_several(p.pass) {
+                    Some(pass) => format!("{pass}, step {steps}"),
+                    None => format!("Step {steps}"),
+                };
+                (text, Some(fraction))
             }
         }
     }
+}
+
+/// "Pass 2 of 3", where there are several.
+fn of_several(PassNumber { number, of }: PassNumber) -> Option<String> {
+    (of > 1).then(|| format!("Pass {number} of {of}"))
 }

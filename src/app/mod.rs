@@ -22,6 +22,7 @@ mod loras;
 mod models;
 mod pages;
 mod panels;
+mod passes;
 mod prompt_counts;
 mod reblending;
 mod settings;
@@ -34,6 +35,7 @@ mod widgets;
 pub use self::{
     commands::{Command, Tool},
     launch::{Options, run},
+    passes::{PassKind, PassSettings},
     settings::{Overlay, SeedChoice, Settings},
     shell::App,
 };

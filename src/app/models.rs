@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{self, Model, ModelFolder, Recommended},
-    engine::{Task, prompts::TextShape},
+    engine::{Task, lacks_tiny_preview, prompts::TextShape},
 };
 
 /// A model, as the panel shows it.
@@ -26,6 +26,8 @@ pub struct ModelChoice {
     pub native_size: u32,
     pub recommended: Recommended,
     pub text: TextShape,
+    /// Why its previews cannot be sharper than fast ones, where they cannot.
+    pub lacks_sharper: Option<String>,
 }
 
 impl ModelChoice {
@@ -48,6 +50,16 @@ impl ModelChoice {
             native_size: folder.map_or(FALLBACK_SIZE, |folder| folder.native_size),
             recommended: folder.map_or_else(Recommended::default, |folder| folder.recommended),
             text: folder.map_or_else(TextShape::default, TextShape::of),
+            lacks_sharper: folder.and_then(lacks_tiny_preview),
+        }
+    }
+}
+
+impl ModelChoice {
+    /// Looks again for what may have come since.
+    pub fn look_again(&mut self) {
+        if let Ok(Model::Diffusion(folder)) = catalog::find(&self.id) {
+            self.lacks_sharper = lacks_tiny_preview(&folder);
         }
     }
 }

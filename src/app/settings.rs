@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice};
+use super::{
+    controls::ControlSettings, embeddings::Embeddings, loras::LoraChoice, passes::PassSettings,
+};
 use crate::{
     engine::{
-        FillMode, MicroConditions, NoiseKind, PreviewMethod, PriorUse, PromptSyntax, Request,
-        Stage, Task,
+        FillMode, MicroConditions, NoiseKind, PreviewMethod, PriorUse, PromptSyntax, Request, Task,
     },
     pixels::blend::{Blend, Edge, EdgeWidth, Seam},
 };
@@ -37,7 +38,10 @@ pub struct Settings {
     pub clip_skip: f64,
     pub embeddings: Embeddings,
     pub micro_conditions: MicroConditions,
-    pub refiner: Refiner,
+    /// Whether the model samples; without that nothing can follow.
+    pub diffuses: bool,
+    /// The passes after the first.
+    pub then: Vec<PassSettings>,
     pub prior: Prior,
     /// 0 to 1.
     pub strength: f64,
@@ -80,7 +84,8 @@ impl Default for Settings {
             clip_skip: 0.0,
             embeddings: Embeddings::default(),
             micro_conditions: MicroConditions::default(),
-            refiner: Refiner::default(),
+            diffuses: true,
+            then: Vec::new(),
             prior: Prior::default(),
             strength: 1.0,
             guidance: 7.0,
@@ -108,6 +113,8 @@ impl Settings {
         let named = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let pair = self.embeddings.shape.is_pair();
         let texts = [&self.prompt, &self.negative_prompt, &self.prompt_2, &self.negative_prompt_2];
+        let texts = texts.into_iter().chain(self.then.iter().map(|pass| &pass.prompt));
+        let texts: Vec<&str> = texts.map(String::as_str).collect();
         let clip_skip = self.clip_skip.round() as usize;
         let mut request = Request {
             task: self.task,
@@ -119,7 +126,7 @@ impl Settings {
             prompt_syntax: Some(self.prompt_syntax),
             long_prompts: self.long_prompts,
             clip_skip: (clip_skip > 0).then_some(clip_skip),
-            embeddings: self.embeddings.wanted(&texts.map(String::as_str)),
+            embeddings: self.embeddings.wanted(&texts),
             micro_conditions: self.micro_conditions,
             seed: (self.seed_choice == SeedChoice::Fixed).then_some(self.seed),
             num_inference_steps: self.steps.round().max(1.0) as usize,
@@ -137,13 +144,19 @@ impl Settings {
             noise: NoiseKind::Torch,
             ..Request::default()
         };
-        if let Some(stage) = self.refiner.stage() {
-            request.refine(stage);
+        for pass in self.then.iter().filter(|_| self.diffuses) {
+            pass.follow(&mut request);
         }
         if self.prior.is_read_through {
             self.prior.suit(&mut request);
         }
         request
+    }
+
+    /// A pass to go on with: over what was filled, or over everything.
+    pub fn another_pass(&self) -> PassSettings {
+        let task = if self.task == Task::Fill { Task::Fill } else { Task::Transform };
+        PassSettings::over(task, self.steps, self.guidance)
     }
 
     /// Another task, and the strength that it usually wants.
@@ -156,7 +169,7 @@ impl Settings {
 }
 
 /// Without what a slider's arithmetic leaves behind the digits that it shows: 0.6000000000000001.
-fn tidy(value: f64) -> f64 {
+pub fn tidy(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
@@ -247,35 +260,6 @@ impl BlendSettings {
     }
 }
 
-/// A second model that finishes what the first began.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refiner {
-    /// `None` is without.
-    pub model: Option<String>,
-    /// Over the finished picture, instead of taking the run over.
-    pub afterwards: bool,
-    /// When it takes the run over, as a part of the schedule.
-    pub start: f64,
-    /// How many steps are laid out over the finished picture.
-    pub steps: f64,
-}
-
-impl Default for Refiner {
-    fn default() -> Self {
-        Self { model: None, afterwards: false, start: 0.8, steps: 30.0 }
-    }
-}
-
-impl Refiner {
-    fn stage(&self) -> Option<Stage> {
-        let model = self.model.clone()?;
-        Some(match self.afterwards {
-            true => Stage::refiner(model, self.steps.round().max(1.0) as usize),
-            false => Stage::ensemble(model, self.start.clamp(0.01, 0.99)),
-        })
-    }
-}
-
 /// How the mask is drawn over the picture; no influence on the result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overlay {
@@ -309,19 +293,22 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Stage;
 
     #[test]
     fn a_refiner_is_a_pass_of_the_chain() {
         let mut settings = Settings::default();
         assert!(settings.request().chain.is_empty());
-        settings.refiner.model = Some("refiner".into());
+        settings.then.push(PassSettings::refiner("refiner".into(), 20.0, 7.0));
         let request = settings.request();
         assert_eq!((request.denoising_end, request.chain.len()), (Some(0.8), 1));
-        settings.refiner.afterwards = true;
-        settings.set_task(Task::Transform);
+        assert_eq!(
+            request.chain[0],
+            Stage { task: Task::Fill, ..Stage::ensemble("refiner".into(), 0.8) }
+        );
+        settings.diffuses = false;
         let request = settings.request();
-        assert_eq!((request.denoising_end, request.strength), (None, Some(TRANSFORM_STRENGTH)));
-        assert_eq!(request.chain[0].num_inference_steps, Some(30));
+        assert_eq!((request.denoising_end, request.chain.len()), (None, 0));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{
         tool_options::{self, BrushSettings},
         tools::{self, ToolsView},
     },
+    passes::ToldHandovers,
     prompt_counts::PromptCounts,
     reblending::Reblending,
     settings::{Notice, Overlay, Settings},
@@ -61,6 +62,7 @@ pub struct App {
     pub(super) jobs: Jobs,
     pub(super) reblending: Reblending,
     pub(super) prompt_counts: PromptCounts,
+    pub(super) handovers: ToldHandovers,
     pub(super) background: Background,
     pub(super) keeping: Keeping,
     pub(super) notices: Vec<Notice>,
@@ -111,6 +113,7 @@ impl App {
             jobs: Jobs::default(),
             reblending: Reblending::default(),
             prompt_counts: PromptCounts::default(),
+            handovers: ToldHandovers::default(),
             background: Background::new(cc.egui_ctx.clone()),
             keeping: Keeping::default(),
             notices: Vec::new(),
@@ -245,6 +248,7 @@ impl App {
             autoencoders: &self.autoencoders,
             jobs: &self.jobs,
             prompt_counts: &self.prompt_counts,
+            handovers: &self.handovers,
             has_document: self.document.is_some(),
             has_staged: self.document.as_ref().is_some_and(|d| d.staged().is_some()),
             automatic_edge: self.reblending.automatic_edge(self.document.as_ref(), strength),
@@ -342,6 +346,7 @@ impl eframe::App for App {
         }
         self.count_prompts();
         self.keep_blended();
+        self.ask_for_handovers();
         self.keep_journal(ctx);
     }
 

@@ -253,6 +253,23 @@ impl Decoder for Autoencoder {
     }
 }
 
+/// Why [`PreviewMethod::Tiny`](super::PreviewMethod) shows no more than the linear map for a model,
+/// and what to do; nothing where a tiny autoencoder is here for it.
+pub fn lacks_tiny_preview(folder: &ModelFolder) -> Option<String> {
+    let Some(name) = LatentSpace::of_model(folder).ok().and_then(LatentSpace::tiny_name) else {
+        return Some("nobody has published a tiny autoencoder for this model".into());
+    };
+    if catalog::tiny_autoencoder(name).is_some() {
+        return None;
+    }
+    let place = catalog::places::model_folders().pop();
+    let place = place.map_or("a models folder".to_owned(), |folder| folder.display().to_string());
+    Some(format!(
+        "there is no tiny autoencoder here. Put {name} (madebyollin/{name} on the hub) into {place}, \
+         then choose the model again"
+    ))
+}
+
 /// Whose latents a model works on, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LatentSpace {
@@ -285,14 +302,29 @@ impl LatentSpace {
         }
     }
 
+    /// Those that a model works on, as its own autoencoder says.
+    ///
+    /// # Errors
+    /// If that is not understood.
+    pub fn of_model(folder: &ModelFolder) -> Result<Self, EngineError> {
+        Ok(match Found::open(&folder.path.join(folder.autoencoder_part))? {
+            Found::Whole(_, config) => Self::of(&config),
+            Found::Tiny(..) | Found::Movq(..) => Self::Other,
+        })
+    }
+
+    /// The name of the published tiny autoencoder for these latents.
+    fn tiny_name(self) -> Option<&'static str> {
+        match self {
+            Self::StableDiffusion => Some("taesd"),
+            Self::StableDiffusionXl => Some("taesdxl"),
+            Self::Other => None,
+        }
+    }
+
     /// A tiny autoencoder for these latents, where this machine has one.
     pub fn tiny_autoencoder(self) -> Option<Found> {
-        let name = match self {
-            Self::StableDiffusion => "taesd",
-            Self::StableDiffusionXl => "taesdxl",
-            Self::Other => return None,
-        };
-        let path = catalog::tiny_autoencoder(name)?;
+        let path = catalog::tiny_autoencoder(self.tiny_name()?)?;
         // Its latents are those that the denoiser sees.
         Found::at(&path, 1.0).inspect_err(|error| log::warn!("{error}")).ok()
     }

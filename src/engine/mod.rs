@@ -52,6 +52,7 @@ mod transform;
 mod validate;
 mod watcher;
 
+pub use autoencoder::lacks_tiny_preview;
 pub use backend::{Backend, EngineError, Monitor};
 pub use control::ControlNet;
 pub use device::{device_name, this_machine};

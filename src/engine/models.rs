@@ -62,7 +62,7 @@ impl Model {
         arrangement: &Arrangement,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, EngineError> {
-        let latents = latent_space(folder)?;
+        let latents = LatentSpace::of_model(folder)?;
         let autoencoder = autoencoder::Found::chosen(folder, vae)?;
         let residencies = Residencies::default();
         residencies.limit(arrangement);
@@ -326,14 +326,6 @@ pub fn timestep_at(folder: &ModelFolder, request: &Request, part: f64) -> Result
     let named = request.scheduler_options.get(KEY).or(config.values.get(KEY));
     let steps = named.and_then(serde_json::Value::as_f64).unwrap_or(1000.0);
     Ok((steps - part * steps).round_ties_even())
-}
-
-/// Whose latents a model works on, as its own autoencoder says.
-fn latent_space(folder: &ModelFolder) -> Result<LatentSpace, EngineError> {
-    Ok(match autoencoder::Found::open(&folder.path.join(folder.autoencoder_part))? {
-        autoencoder::Found::Whole(_, config) => LatentSpace::of(&config),
-        autoencoder::Found::Tiny(..) | autoencoder::Found::Movq(..) => LatentSpace::Other,
-    })
 }
 
 /// A scheduler as the model's file and the request say.

@@ -66,7 +66,7 @@ fn the_whole_picture_is_changed() {
 
 fn what_a_model_cannot_do() {
     let mut stage = Stage::new(false);
-    assert!(stage.window.query_by_label("Refiner").is_none());
+    assert!(stage.window.query_by_label("Sizes and looks").is_none());
     stage.window.get_by_role_and_label(egui::accesskit::Role::ComboBox, "Task").click();
     stage.settle();
     let rows = [("Repaint the marked part", false), ("Make a new picture", true)];

@@ -129,6 +129,8 @@ fn another_autoencoder_and_preview() {
     stage.window.state_mut().push(Command::UseAutoencoder(tiny.clone().into()));
     stage.settle();
     choose(&mut stage, "Preview", "Sharper");
+    let told = stage.window.query_by_label_contains("Shown as with Fast: nobody has published");
+    assert!(told.is_some(), "a small model has no tiny autoencoder");
     mark_something(&mut stage);
     stage.window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
     stage.window.step();

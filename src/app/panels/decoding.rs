@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use egui::{ComboBox, Ui};
+use egui::{ComboBox, Label, RichText, Ui};
 
 use crate::{
     app::{
         commands::{Command, CommandQueue},
         settings::Settings,
-        widgets,
+        theme, widgets,
     },
     catalog::AutoencoderPlace,
     engine::PreviewMethod,
 };
 
-pub fn preview(ui: &mut Ui, settings: &mut Settings) {
+/// `lacks_sharper` says why the chosen model's previews cannot be sharper, where they cannot.
+pub fn preview(ui: &mut Ui, settings: &mut Settings, lacks_sharper: Option<&str>) {
     widgets::row(ui, "Preview", |ui, label| {
         let text = |method| match method {
             PreviewMethod::Off => "Off",
@@ -36,10 +37,13 @@ pub fn preview(ui: &mut Ui, settings: &mut Settings) {
             .labelled_by(label)
             .on_hover_text(
                 "How the picture is shown while it forms. Sharper takes a tiny autoencoder (TAESD) from the \
-                 models folder or the hub's cache, and is Fast where there is none. Exact decodes the \
-                 picture at every step.",
+                 models folder or the hub's cache. Exact decodes the picture at every step.",
             );
     });
+    if let Some(why) = lacks_sharper.filter(|_| settings.preview == PreviewMethod::Tiny) {
+        let text = format!("Shown as with Fast: {why}.");
+        ui.add(Label::new(RichText::new(text).small().color(theme::ACCENT)).wrap());
+    }
 }
 
 /// The model's own, one that was found, or one that lies elsewhere.

@@ -11,6 +11,7 @@ use crate::{
         jobs::Jobs,
         library::Ask,
         models::ModelChoice,
+        passes::ToldHandovers,
         prompt_counts::PromptCounts,
         settings::{Overlay, SeedChoice, Settings},
         theme,
@@ -24,6 +25,8 @@ use crate::{
 
 /// Width of the panel, in points.
 pub const WIDTH: f32 = 312.0;
+/// Room for the scroll bar in the margin, in points.
+const SCROLL_BAR: f32 = 10.0;
 
 /// What the panel edits and shows.
 pub struct GenerateView<'a> {
@@ -35,6 +38,7 @@ pub struct GenerateView<'a> {
     pub autoencoders: &'a [AutoencoderPlace],
     pub jobs: &'a Jobs,
     pub prompt_counts: &'a PromptCounts,
+    pub handovers: &'a ToldHandovers,
     pub has_document: bool,
     pub has_staged: bool,
     /// The automatic widths for what is marked, or for the result that is shown.
@@ -48,7 +52,10 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
             run(ui, view, commands);
         },
     );
-    egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+    // The bar stands in the margin, not over the fields.
+    let mut bar = ui.available_rect_before_wrap();
+    bar.max.x += SCROLL_BAR;
+    egui::ScrollArea::vertical().auto_shrink(false).scroll_bar_rect(bar).show(ui, |ui| {
         ui.set_max_width(WIDTH - 2.0 * f32::from(theme::PANEL_MARGIN));
         model(ui, view, commands);
         let current = view.models.iter().find(|m| m.id == view.settings.model);
@@ -56,6 +63,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         let takes_sizes = current.is_some_and(|m| m.takes_sizes);
         let diffuses = current.is_none_or(|m| m.diffuses);
         ui.add_enabled_ui(diffuses, |ui| {
+            super::passes::show(ui, view.settings, view.models, view.handovers);
             super::prompts::fields(ui, view.settings, view.prompt_counts);
             ui.add_space(theme::GAP);
             numbers(ui, view.settings);
@@ -69,7 +77,8 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
         let own_heeds_eta = current.is_some_and(|m| m.recommended.eta.is_some());
         ui.add_enabled_ui(diffuses, |ui| scheduler(ui, view.settings, own_heeds_eta));
         ui.add_enabled_ui(diffuses, |ui| fill_mode(ui, view.settings));
-        decoding::preview(ui, view.settings);
+        let lacks_sharper = current.and_then(|m| m.lacks_sharper.as_deref());
+        decoding::preview(ui, view.settings, lacks_sharper);
         ui.add_enabled_ui(diffuses, |ui| {
             decoding::autoencoder(ui, view.settings, view.autoencoders, commands);
         });
@@ -84,7 +93,7 @@ pub fn show(ui: &mut Ui, view: &mut GenerateView<'_>, commands: &mut CommandQueu
             super::control::show(ui, view.settings, view.controlnets, takes_sizes, commands);
         });
         if takes_sizes {
-            super::xl::show(ui, view.settings, view.models);
+            super::xl::show(ui, &mut view.settings.micro_conditions);
         }
         if diffuses {
             super::memory::show(ui, view.settings, view.foreseen, &view.jobs.loaded);

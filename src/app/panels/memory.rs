@@ -44,7 +44,7 @@ impl Foreseen {
             return (&self.texts.0, &self.texts.1);
         }
         // Of these the memory does not depend; they change all the time.
-        let request = Request {
+        let mut request = Request {
             prompt: String::new(),
             negative_prompt: None,
             prompt_2: None,
@@ -54,6 +54,7 @@ impl Foreseen {
             blend: Blend::default(),
             ..settings.request()
         };
+        request.chain.iter_mut().for_each(|stage| stage.prompt = None);
         if self.request.as_ref() != Some(&request) {
             self.texts = words(&request);
             self.request = Some(request);
@@ -70,7 +71,7 @@ fn words(request: &Request) -> (String, String) {
     match foresee(&folder, request, Extent::new(side, side)) {
         Ok(bytes) => {
             let bytes = in_words(bytes);
-            (format!("Memory: {bytes}"), format!("A run at {side} px takes about {bytes}."))
+            (format!("Memory: about {bytes}"), format!("A run at {side} px takes about {bytes}."))
         }
         Err(error) => ("Memory".into(), error.to_string()),
     }

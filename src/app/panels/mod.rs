@@ -10,6 +10,7 @@ pub mod mask;
 pub mod memory;
 pub mod models;
 pub mod notices;
+pub mod passes;
 pub mod prior;
 pub mod prompts;
 pub mod result_bar;

@@ -89,7 +89,7 @@ pub fn options(ui: &mut Ui, settings: &mut Settings, commands: &mut CommandQueue
         );
         if settings.embeddings.shape.is_pair() {
             second(ui, "For the second text encoder", &mut settings.prompt_2);
-            second(ui, "And not, for the second", &mut settings.negative_prompt_2);
+            second(ui, "What should not, for the second", &mut settings.negative_prompt_2);
         }
         embeddings(ui, settings, commands);
     });

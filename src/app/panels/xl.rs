@@ -1,13 +1,10 @@
-//! What only Stable Diffusion XL reads: sizes, and a refiner's settings.
+//! What only Stable Diffusion XL reads: sizes, and how good its refiner shall find the picture.
 
-use egui::{CollapsingHeader, ComboBox, DragValue, Ui};
+use egui::{CollapsingHeader, DragValue, Ui};
 
 use crate::{
-    app::{
-        models::ModelChoice,
-        settings::{Refiner, Settings},
-        widgets::{self, Scale},
-    },
+    app::widgets::{self, Scale},
+    engine::MicroConditions,
     geometry::Extent,
 };
 
@@ -16,18 +13,8 @@ const NAMED_SIZE: Extent = Extent::new(1024, 1024);
 /// The largest side and offset, in pixels.
 const MAX_SIDE: u32 = 8192;
 
-pub fn show(ui: &mut Ui, settings: &mut Settings, models: &[ModelChoice]) {
-    CollapsingHeader::new("Refiner").id_salt("refiner").show(ui, |ui| {
-        refiner(ui, &mut settings.refiner, models);
-        let told = &mut settings.micro_conditions;
-        let tip = "How good the picture should look to the refiner";
-        let scale = || Scale::new(0.0..=10.0, 1, 0.1);
-        widgets::slider(ui, "Looks", tip, &mut told.aesthetic_score, scale());
-        let tip = "The same for what should not be there";
-        widgets::slider(ui, "Not looks", tip, &mut told.negative_aesthetic_score, scale());
-    });
-    CollapsingHeader::new("Sizes").id_salt("sizes").show(ui, |ui| {
-        let told = &mut settings.micro_conditions;
+pub fn show(ui: &mut Ui, told: &mut MicroConditions) {
+    CollapsingHeader::new("Sizes and looks").id_salt("sizes").show(ui, |ui| {
         let tip = "The size the picture had before it was made smaller: small ones look soft";
         size(ui, "Original", tip, &mut told.original_size);
         let tip = "How much was cropped off at the left and the top: more cuts things off there";
@@ -37,43 +24,11 @@ pub fn show(ui: &mut Ui, settings: &mut Settings, models: &[ModelChoice]) {
         size(ui, "Not original", tip, &mut told.negative_original_size);
         offset(ui, "Not crop", tip, &mut told.negative_crops_coords_top_left);
         size(ui, "Not target", tip, &mut told.negative_target_size);
-    });
-}
-
-fn refiner(ui: &mut Ui, refiner: &mut Refiner, models: &[ModelChoice]) {
-    widgets::row(ui, "Model", |ui, label| {
-        const NONE: &str = "None";
-        let name = |id: &str| {
-            models.iter().find(|m| m.id == id).map_or(id.to_owned(), |m| m.label.clone())
-        };
-        let shown = refiner.model.as_deref().map_or(NONE.to_owned(), name);
-        let combo = ComboBox::from_id_salt("refiner model")
-            .width(ui.available_width())
-            .selected_text(shown);
-        let response = combo.show_ui(ui, |ui| {
-            ui.selectable_value(&mut refiner.model, None, NONE);
-            for choice in models.iter().filter(|m| m.refines) {
-                ui.selectable_value(&mut refiner.model, Some(choice.id.clone()), &choice.label);
-            }
-        });
-        response.response.labelled_by(label).on_hover_text(
-            "A second model that finishes the picture. Choose its folder as a model once, and it \
-             is in this list.",
-        );
-    });
-    ui.add_enabled_ui(refiner.model.is_some(), |ui| {
-        ui.checkbox(&mut refiner.afterwards, "Over the finished picture").on_hover_text(
-            "Refines the finished picture instead of taking the run over before its end",
-        );
-        if refiner.afterwards {
-            let tip = "Steps that are laid out, of which three in ten run";
-            let scale = Scale::new(4.0..=100.0, 0, 1.0);
-            widgets::slider(ui, "Steps", tip, &mut refiner.steps, scale);
-        } else {
-            let tip = "When this part of the steps is done, the refiner takes over";
-            let scale = Scale::new(0.05..=0.95, 2, 0.01);
-            widgets::slider(ui, "Takes over", tip, &mut refiner.start, scale);
-        }
+        let tip = "How good the picture should look to a refiner";
+        let scale = || Scale::new(0.0..=10.0, 1, 0.1);
+        widgets::slider(ui, "Looks", tip, &mut told.aesthetic_score, scale());
+        let tip = "The same for what should not be there";
+        widgets::slider(ui, "Not looks", tip, &mut told.negative_aesthetic_score, scale());
     });
 }
 

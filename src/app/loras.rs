@@ -30,14 +30,14 @@ impl LoraChoice {
 }
 
 /// The files of all folders. Those that were known already keep what is set, and a known one that
-/// lies in no folder stays while it is on.
+/// lies in no folder stays while it is on: if it is gone, the run says so.
 pub fn choices(files: Vec<ShelfFile>, known: &[LoraChoice]) -> Vec<LoraChoice> {
     let mut choices: Vec<_> =
         files.into_iter().map(|file| LoraChoice::new(file.name, file.path)).collect();
     for old in known {
         match choices.iter_mut().find(|choice| choice.path == old.path) {
             Some(choice) => choice.clone_from(old),
-            None if old.on && old.path.is_file() => choices.push(old.clone()),
+            None if old.on => choices.push(old.clone()),
             None => {}
         }
     }
